@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <systemd/sd-journal.h>
+
+static struct {
+	const char *name;
+	enum log_level level;
+	bool journal;
+	bool colour;
+} out = { "assay", LOG_LEVEL_INFO, false, false };
+
+/* systemd.exec(5): $JOURNAL_STREAM names device and inode of the stream to the journal. */
+static bool stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	if (!stream || sscanf(stream, "%llu:%llu", &device, &inode) != 2)
+		return false;
+	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+void log_open(const char *name, enum log_level level)
+{
+	out.name = name;
+	out.level = level;
+	out.journal = stderr_is_journal();
+	out.colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+}
+
+static const char *colour_on(enum log_level level)
+{
+	if (!out.colour)
+		return "";
+	return level <= LOG_LEVEL_ERROR ? "\033[31m" : level == LOG_LEVEL_WARNING ? "\033[33m" : "";
+}
+
+void log_at(enum log_level level, const char *format, ...)
+{
+	va_list args;
+	char text[2048];
+
+	if (level > out.level)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (out.journal) {
+		sd_journal_send("MESSAGE=%s", text, "PRIORITY=%d", level, NULL);
+		return;
+	}
+	fprintf(stderr, "%s%s: %s%s%s\n", colour_on(level), out.name,
+		level <= LOG_LEVEL_ERROR ? "error: " : level == LOG_LEVEL_WARNING ? "warning: " : "",
+		text, out.colour && *colour_on(level) ? "\033[0m" : "");
+}
+
+void log_step(const char *step, const char *application, const char *format, ...)
+{
+	va_list args;
+	char text[2048];
+
+	if (LOG_LEVEL_INFO > out.level)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (out.journal) {
+		sd_journal_send("MESSAGE=%s %s: %s", step, application, text, "PRIORITY=%d",
+				LOG_LEVEL_INFO, "ASSAY_STEP=%s", step, "ASSAY_APPLICATION=%s",
+				application, NULL);
+		return;
+	}
+	fprintf(stderr, "%s: %s%-3s%s %s: %s\n", out.name, out.colour ? "\033[36m" : "", step,
+		out.colour ? "\033[0m" : "", application, text);
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_POLICY_H
+#define ASSAY_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "appraisal.h"
+#include "bytes.h"
+#include "digest.h"
+#include "manifest.h"
+#include "mi.h"
+
+/*
+ * The owner's policy for one application: what the chip must have measured at
+ * boot, the static reference values, one rule or more for each MI item, and which
+ * secrets each stage releases. Read from YAML (docs/policy.md), every error with
+ * file, line and what was expected.
+ *
+ * Reading files is the caller's: policy_parse takes text, and names of further
+ * files (manifest, CA) stay names until policy_attach_* is given their content.
+ */
+
+#define POLICY_TEXT_MAX   (1024 * 1024)
+#define POLICY_STAGES_MAX 4096
+#define POLICY_SECRETS_MAX 64 /* of one stage */
+
+enum policy_mode { POLICY_ENFORCE, POLICY_WARN };
+enum policy_kind { POLICY_STATIC, POLICY_DYNAMIC };
+
+struct policy; /* as parsed; policy.c in core/ */
+
+/*
+ * Parses. file names it in errors. On failure -EINVAL, and *ret_error is text of one line a
+ * problem, "FILE:LINE: KEY: what was expected" (free() it).
+ */
+MUST_CHECK int policy_parse(struct view text, const char *file, struct policy **ret,
+			    char **ret_error);
+void policy_free(struct policy *p);
+
+const char *policy_application(const struct policy *p);
+uint32_t policy_version(const struct policy *p);
+
+/* True if the policy names the platform; one that it does not name is refused. */
+bool policy_allows_platform(const struct policy *p, const char *platform);
+
+/* True if the evidence's event log must be there and replay to the quoted registers. */
+bool policy_tpm_event_log_required(const struct policy *p);
+
+/*
+ * Values accepted for a PCR: their number, 0 where the policy does not speak of it;
+ * *ret lends the array.
+ */
+size_t policy_tpm_pcr(const struct policy *p, unsigned int index, const struct digest **ret);
+
+/* Bank of these values; SHA-256 where the policy does not say. */
+enum hash_alg policy_tpm_bank(const struct policy *p);
+
+/* Name of the file with EK roots (PEM) and its content once attached; empty: none. */
+const char *policy_tpm_ek_ca_file(const struct policy *p);
+struct view policy_tpm_ek_ca(const struct policy *p);
+MUST_CHECK int policy_attach_ek_ca(struct policy *p, struct view pem);
+
+/* SHA-256 hex (lower case) digests of keys accepted for soft: NULL-terminated; NULL: any key. */
+const char *const *policy_soft_keys(const struct policy *p);
+
+/* Static reference values. */
+const char *policy_manifest_file(const struct policy *p);
+MUST_CHECK int policy_attach_manifest(struct policy *p, struct view text, char **ret_error);
+/* NULL before it is attached or where the policy has none. */
+const struct manifest *policy_manifest(const struct policy *p);
+
+/* How the configuration hash, initrd and reports between stages are judged. */
+bool policy_requires_initrd(const struct policy *p);
+/* Most measurements that one chip report may cover; 1: each its own. */
+uint32_t policy_report_every_max(const struct policy *p);
+/* Configuration digests accepted (SHA-384): their number, 0: any. */
+size_t policy_configs(const struct policy *p, const struct digest **ret);
+
+/* Stages. Numbers run from 1 without a gap. */
+struct policy_stage {
+	uint32_t stage;
+	enum policy_kind after;
+	const char *const *release; /* names of secrets, NULL-terminated */
+	uint64_t within_ns;         /* of the Challenge; 0: as long as the nonce is good */
+};
+size_t policy_stage_count(const struct policy *p);
+/* NULL: no such stage. */
+const struct policy_stage *policy_stage(const struct policy *p, uint32_t stage);
+
+/*
+ * Judges a static measurement: the manifest that was shipped as MI against the
+ * reference. Rules "static.manifest" and below: each file that differs is named.
+ */
+void policy_judge_static(const struct policy *p, struct view manifest_text, struct appraisal *a);
+
+/*
+ * Judges a dynamic measurement. previous may be NULL (the first of its run): rules
+ * that compare (start_time.unchanged) then pass. A rule whose item is missing or whose
+ * collector says FAILED is refused as "could not be checked".
+ */
+void policy_judge_dynamic(const struct policy *p, const struct mi *mi, const struct mi *previous,
+			  struct appraisal *a);
+
+#endif
