@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+#ifndef ASSAY_BPF_FOLLOW_H
+#define ASSAY_BPF_FOLLOW_H
+
+/*
+ * What the kernel side and the user side of following applications share: records
+ * and map values. Included by both, so only fixed widths from linux/types.h; the
+ * kernel side has them from kernel.h.
+ */
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+/* Applications at once, and processes of all of them together. */
+#define FOLLOW_SLOTS   64
+#define FOLLOW_MEMBERS 32768
+/* Cgroups whose members are followed, and devices that they are denied. */
+#define FOLLOW_CGROUPS 256
+#define FOLLOW_DEVICES 256
+/* Depth below an application's cgroup at which a process is still recognised as its own. */
+#define FOLLOW_CGROUP_DEPTH 16
+/* Kernel functions by which an access check is classified. */
+#define FOLLOW_RANGES 16
+
+#define FOLLOW_TEXT 96
+#define FOLLOW_COMM 16
+
+enum follow_kind {
+	FOLLOW_EXEC,	/* pid executed text; device, inode: of the file */
+	FOLLOW_FORK,	/* actor made pid */
+	FOLLOW_EXIT,	/* pid ended, its last thread; value: wait status */
+	FOLLOW_ENTER,	/* pid came into the application's cgroup from outside, moved by actor */
+	FOLLOW_LISTEN,	/* pid listens on local */
+	FOLLOW_CONNECT, /* pid connects to remote (TCP; UDP has no such moment) */
+	FOLLOW_SIGNAL,	/* actor, not of the application, sent pid the signal value */
+	FOLLOW_FOREIGN, /* actor, not of the application, asked to ptrace pid or copy its memory */
+	FOLLOW_KINDS,
+};
+
+/* How an access check (CAP_SYS_PTRACE) came about, as the kernel's stack tells. */
+enum follow_access {
+	FOLLOW_ACCESS_UNKNOWN,
+	FOLLOW_ACCESS_READ,   /* of state under /proc, as ps and top do */
+	FOLLOW_ACCESS_ATTACH, /* ptrace, process_vm_*, /proc/PID/mem, pidfd_getfd */
+	FOLLOW_ACCESSES,
+};
+
+/* Why a record that had its sequence number did not reach user space. */
+enum follow_loss {
+	FOLLOW_LOST_RING, /* the ring was full */
+	FOLLOW_LOST_MAP,  /* the table of processes was full: the process is not followed */
+	FOLLOW_LOSSES,
+};
+
+/* CPU in the upper 16 bits, from 1 below: two CPUs never contend for a number. */
+#define FOLLOW_SEQUENCE(cpu, n)	  (((__u64)(cpu) << 48) | (n))
+#define FOLLOW_SEQUENCE_CPU(s)	  ((__u32)((s) >> 48))
+#define FOLLOW_SEQUENCE_NUMBER(s) ((s)&0xffffffffffffULL)
+
+struct follow_record {
+	__u64 sequence;
+	__u64 boottime_ns;
+	__u32 kind; /* enum follow_kind */
+	__u32 slot;
+	__u32 pid;   /* thread group of the application, in the initial pid namespace */
+	__u32 actor; /* thread group of who did it; pid itself where nobody else is involved */
+	__u32 value;
+	__u16 family;	  /* AF_INET, AF_INET6 */
+	__u16 protocol;	  /* IPPROTO_ */
+	__u16 local_port; /* host order */
+	__u16 remote_port;
+	__u32 pad;
+	__u64 device; /* as the kernel encodes it: major << 20 | minor */
+	__u64 inode;
+	__u8 local[16];
+	__u8 remote[16];
+	char comm[FOLLOW_COMM]; /* of the actor; informative, a program can change it */
+	char text[FOLLOW_TEXT]; /* exec: the file's name as it was given, cut */
+};
+_Static_assert(sizeof(struct follow_record) == 216, "both sides agree on the record");
+
+/* Value of the map members, by thread group id. */
+struct follow_member {
+	__u32 slot;
+	__u32 pad;
+};
+_Static_assert(sizeof(struct follow_member) == 8, "both sides agree on a member");
+
+/*
+ * Sticky counters of one slot. The map is frozen: user space, root included, can no longer
+ * write it, so a count cannot be taken back. A slot's next user subtracts what it found.
+ */
+struct follow_counts {
+	__u64 kinds[FOLLOW_KINDS];
+	__u64 access[FOLLOW_ACCESSES]; /* FOLLOW_FOREIGN by how it came about */
+};
+_Static_assert(sizeof(struct follow_counts) == 8 * (FOLLOW_KINDS + FOLLOW_ACCESSES),
+	       "both sides agree on the counts");
+
+/* One a CPU: assigned == submitted + dropped whenever no program is half-way. */
+struct follow_ledger {
+	__u64 assigned;
+	__u64 submitted;
+	__u64 dropped[FOLLOW_LOSSES];
+	/* Access checks by processes of no application, whose target the check does not carry. */
+	__u64 checks[FOLLOW_ACCESSES];
+};
+_Static_assert(sizeof(struct follow_ledger) == 8 * (2 + FOLLOW_LOSSES + FOLLOW_ACCESSES),
+	       "both sides agree on the ledger");
+
+/* One a cgroup and CPU. */
+struct follow_traffic {
+	__u64 sent_bytes, sent_packets; /* at the IP level, headers included */
+	__u64 received_bytes, received_packets;
+	__u64 devices_denied;
+};
+_Static_assert(sizeof(struct follow_traffic) == 40, "both sides agree on traffic");
+
+/* Key of the map of denied devices. */
+struct follow_device {
+	__u32 type; /* BPF_DEVCG_DEV_ */
+	__u32 major;
+	__u32 minor; /* FOLLOW_ANY_MINOR: each of that major */
+};
+_Static_assert(sizeof(struct follow_device) == 12, "both sides agree on a device");
+#define FOLLOW_ANY_MINOR 0xffffffffU
+
+/* A kernel function: addresses from start up to end. */
+struct follow_range {
+	__u64 start, end;
+	__u32 access; /* enum follow_access */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct follow_range) == 24, "both sides agree on a range");
+
+#endif

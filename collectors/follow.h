@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_COLLECTORS_FOLLOW_H
+#define ASSAY_COLLECTORS_FOLLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bpf/follow.h"
+#include "errors.h"
+
+/*
+ * The eBPF side of observing applications, one for all of them: which processes
+ * belong to which application, what they and others do that a measurement must not miss, their
+ * traffic, and the guard that keeps them from the chip.
+ *
+ * Counters in the kernel are what verdicts rest on; the ring carries detail only.
+ * One thread uses a struct follow, and nothing here blocks.
+ */
+struct follow;
+
+struct follow_options {
+	size_t ring_bytes;	  /* a power of two and a multiple of the page size; 0: 512 KiB */
+	uint64_t now_boottime_ns; /* kept as the time since when the hooks are attached */
+};
+
+/*
+ * Loads and attaches what this kernel has. A hook that is absent is recorded
+ * (follow_hook), not an error. -EPERM, -EOPNOTSUPP and others: eBPF cannot be used at all,
+ * and ret_why says so in words; struct target then carries those words.
+ */
+MUST_CHECK int follow_open(const struct follow_options *options, struct follow **ret, char *ret_why,
+			   size_t size);
+
+/* Detaches everything. Accepts NULL. */
+void follow_close(struct follow *f);
+
+/* A slot for one application. -ENOSPC: FOLLOW_SLOTS are taken. target_new does this. */
+MUST_CHECK int follow_slot_new(struct follow *f, uint32_t *ret_slot);
+
+/* Forgets the slot's processes, detaches its cgroup programs and counts from 0 for the next. */
+void follow_slot_free(struct follow *f, uint32_t slot);
+
+/* Forgets the slot's processes, for a new run of the application; counters go on. */
+void follow_slot_restart(struct follow *f, uint32_t slot);
+
+/*
+ * From here on the process (thread group id) and what it forks belong to the slot. To be called
+ * before it executes the application. -ENOSPC: too many processes.
+ */
+MUST_CHECK int follow_add_root(struct follow *f, uint32_t slot, pid_t pid);
+
+/*
+ * Counts the traffic of the cgroup, guards devices from it, and takes what enters it into the
+ * slot. target_new does this. cgroup_fd is needed only during the call. -EBUSY: the slot has one.
+ */
+MUST_CHECK int follow_attach_cgroup(struct follow *f, uint32_t slot, int cgroup_fd,
+				    uint64_t cgroup_id);
+
+/* True if the process belongs to the slot. */
+bool follow_has(struct follow *f, uint32_t slot, pid_t pid);
+
+/*
+ * Thread group ids of the slot, in no order, for at most max; returns their
+ * number (past max: all the same, so the caller sees that room was short), or a negative errno.
+ */
+MUST_CHECK ssize_t follow_members(struct follow *f, uint32_t slot, pid_t *ret, size_t max);
+
+/* Readable when records wait: then call follow_drain. For a persistent EV_READ. */
+int follow_events_fd(const struct follow *f);
+
+/*
+ * Who wants to see each record as it is drained (time nodes `on: event`); one at a
+ * time, NULL for none. Must not call back into follow. Where record is lent for the call.
+ */
+void follow_listen(struct follow *f,
+		   void (*on_record)(void *arg, const struct follow_record *record), void *arg);
+
+/*
+ * Takes all waiting records: each goes to the listener and, for the kernel
+ * collector, into its slot's window. The collector drains too, with the same listener.
+ * -EBADMSG: a record that the kernel side does not make.
+ */
+MUST_CHECK int follow_drain(struct follow *f);
+
+/* "exec", "fork" ...: the names in KernelEvent.kind and EventCounter.kind. */
+const char *follow_kind_name(uint32_t kind);
+
+/* Most records kept for a slot between two time nodes; more are counted. */
+#define FOLLOW_WINDOW_MAX 256
+
+/* Detail since follow_window_reset, lent until the next drain, reset or free of the slot. */
+struct follow_window {
+	const struct follow_record *records;
+	size_t n;
+	uint64_t uncounted; /* further ones, in counters only */
+};
+void follow_window(const struct follow *f, uint32_t slot, struct follow_window *ret);
+void follow_window_reset(struct follow *f, uint32_t slot);
+
+/* Totals of the slot since follow_slot_new. */
+MUST_CHECK int follow_counts(const struct follow *f, uint32_t slot, struct follow_counts *ret);
+MUST_CHECK int follow_traffic(const struct follow *f, uint32_t slot, struct follow_traffic *ret);
+
+/* The account of loss, over all slots, since the hooks were attached. */
+struct follow_loss_account {
+	uint64_t assigned, delivered;
+	uint64_t dropped[FOLLOW_LOSSES];
+	uint64_t dropped_total;	   /* sum of the above */
+	uint64_t recursion_misses; /* programs that did not run; they have no sequence number */
+	uint64_t checks[FOLLOW_ACCESSES]; /* access checks whose target is not known */
+	uint64_t hooks_since_boottime_ns;
+	bool settled; /* assigned == delivered + dropped_total was seen to hold */
+};
+
+/*
+ * Drains and settles the account: everything that had its sequence number when
+ * it was read is either delivered or dropped. Gives up when programs in the
+ * kernel stay half-way for long, and leaves settled false then.
+ */
+MUST_CHECK int follow_account(struct follow *f, struct follow_loss_account *ret);
+
+/* "ring_full", "map_full". */
+const char *follow_loss_name(uint32_t loss);
+
+/* A place in the kernel where a program is, or could not be put. Lent for f's life. */
+struct follow_hook {
+	const char *name; /* "sched_process_exec" ... */
+	bool attached;
+	char why_not[128];
+	uint8_t tag[8]; /* of the program, from the kernel */
+	uint64_t recursion_misses;
+};
+size_t follow_hook_count(const struct follow *f);
+/* NULL past the last. Reads the counter of missed runs anew. */
+const struct follow_hook *follow_hook(struct follow *f, size_t i);
+
+/* Devices of chips that exist here and are denied. For the report; lent for f's life. */
+size_t follow_denied_devices(const struct follow *f, const struct follow_device **ret);
+
+#endif
