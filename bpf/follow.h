@@ -4,12 +4,9 @@
 
 /*
  * What the kernel side and the user side of following applications share: records
- * and map values. Included by both, so only fixed widths from linux/types.h; the
- * kernel side has them from kernel.h.
+ * and map values, in fixed widths.
  */
-#ifndef __bpf__
 #include <linux/types.h>
-#endif
 
 /* Applications at once, and processes of all of them together. */
 #define FOLLOW_SLOTS   64
@@ -77,7 +74,7 @@ struct follow_record {
 	char comm[FOLLOW_COMM]; /* of the actor; informative, a program can change it */
 	char text[FOLLOW_TEXT]; /* exec: the file's name as it was given, cut */
 };
-_Static_assert(sizeof(struct follow_record) == 216, "both sides agree on the record");
+_Static_assert(sizeof(struct follow_record) == 208, "both sides agree on the record");
 
 /* Value of the map members, by thread group id. */
 struct follow_member {
