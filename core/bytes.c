@@ -17,7 +17,7 @@ int bytes_reserve(struct bytes *b, size_t len, uint8_t **ret)
 	if (b->len + len > b->room || !b->data) {
 		room = b->room ? b->room : 64;
 		while (room < b->len + len)
-			room *= 2;
+			room = room > b->max / 2 ? b->max : 2 * room;
 		if (room > b->max)
 			room = b->max;
 		/* A zero maximum still yields a pointer, so that callers need no special case. */
@@ -86,24 +86,18 @@ int bytes_append_text(struct bytes *b, const char *text)
 
 int bytes_printf(struct bytes *b, const char *format, ...)
 {
-	va_list args, again;
-	uint8_t *to;
+	va_list args;
+	char *text;
 	int n, r;
 
+	/* Not into b itself: the final NUL would need a byte more than the maximum allows. */
 	va_start(args, format);
-	va_copy(again, args);
-	n = vsnprintf(NULL, 0, format, args);
+	n = vasprintf(&text, format, args);
 	va_end(args);
-	if (n < 0) {
-		va_end(again);
-		return -EINVAL;
-	}
-	r = bytes_reserve(b, (size_t)n + 1, &to);
-	if (r == 0) {
-		vsnprintf((char *)to, (size_t)n + 1, format, again);
-		b->len += (size_t)n;
-	}
-	va_end(again);
+	if (n < 0)
+		return -ENOMEM;
+	r = bytes_append(b, text, (size_t)n);
+	free(text);
 	return r;
 }
 
@@ -207,6 +201,21 @@ int read_copy(struct reader *r, void *to, size_t len)
 		return e;
 	if (len > 0)
 		memcpy(to, v.data, len);
+	return 0;
+}
+
+int read_until(struct reader *r, uint8_t stop, struct view *ret)
+{
+	const uint8_t *at;
+
+	if (r->left == 0)
+		return -EBADMSG;
+	at = memchr(r->at, stop, r->left);
+	if (!at)
+		return read_view(r, r->left, ret);
+	*ret = (struct view){ r->at, (size_t)(at - r->at) };
+	r->at += ret->len + 1;
+	r->left -= ret->len + 1;
 	return 0;
 }
 

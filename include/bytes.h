@@ -84,6 +84,9 @@ MUST_CHECK int read_le64(struct reader *r, uint64_t *ret);
 MUST_CHECK int read_view(struct reader *r, size_t len, struct view *ret);
 MUST_CHECK int read_copy(struct reader *r, void *to, size_t len);
 
+/* The bytes before the next stop byte, lent, and past it; where there is none, all that is left. */
+MUST_CHECK int read_until(struct reader *r, uint8_t stop, struct view *ret);
+
 /* Lower-case hex of data with a final NUL; to has room for 2 * len + 1. */
 void hex_encode(const void *data, size_t len, char *to);
 

@@ -46,16 +46,27 @@ struct manifest {
 void manifest_init(struct manifest *m);
 void manifest_done(struct manifest *m);
 
-/* Adds a copy of the entry. -EINVAL: path not absolute. -EMSGSIZE: MANIFEST_ENTRIES_MAX. */
+/*
+ * Adds a copy of the entry. -EINVAL: path not absolute, or with an empty, "." or ".."
+ * component ("/" itself is good). -EMSGSIZE: MANIFEST_ENTRIES_MAX.
+ */
 MUST_CHECK int manifest_add(struct manifest *m, const struct manifest_entry *e);
 
 /* Sorts by path and drops entries that stand twice. -EEXIST: one path with two contents. */
 MUST_CHECK int manifest_sort(struct manifest *m);
 
-/* The canonical text of a sorted manifest. */
+/*
+ * Appends the canonical text of a sorted manifest. -EINVAL: not sorted, or an entry
+ * lacks what its type has (a file its SHA-256, a link its target).
+ */
 MUST_CHECK int manifest_write(const struct manifest *m, struct bytes *ret);
 
-/* Reads any mtree text (libarchive's reader) with the limits above. -EBADMSG: not one. */
+/*
+ * Reads a manifest, sorted: text of manifest_write(), or of bsdtar --format=mtree
+ * --options mtree:sha256 (full paths; keywords in any order, unknown ones passed
+ * over; no /set). -EBADMSG: not one; an entry does not say all that its type has, or
+ * one path has two contents. -EMSGSIZE: past the limits above.
+ */
 MUST_CHECK int manifest_read(struct view text, struct manifest *ret);
 
 /* The entry of that path, or NULL. m is sorted. */
@@ -64,7 +75,7 @@ const struct manifest_entry *manifest_find(const struct manifest *m, const char 
 /*
  * Calls on_difference for each path that differs between two sorted manifests, in
  * order: left NULL for an entry only on the right and the other way round. It
- * returns how many differ; what (for both present) names the first field that differs.
+ * returns how many differ; what names the first field that differs, "path" for one side alone.
  */
 size_t manifest_compare(const struct manifest *left, const struct manifest *right,
 			void (*on_difference)(void *arg, const struct manifest_entry *left,
