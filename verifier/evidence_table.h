@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_VERIFIER_EVIDENCE_TABLE_H
+#define ASSAY_VERIFIER_EVIDENCE_TABLE_H
+
+#include "evidence.h"
+
+/* One row for each kind of evidence, the mirror of attesters/table.h. */
+extern const struct evidence_ops evidence_tpm;
+extern const struct evidence_ops evidence_soft;
+
+#endif

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+
+#include "claims.h"
+#include "cleanup.h"
+#include "credential.h"
+#include "eventlog.h"
+#include "evidence_table.h"
+#include "tpm_quote.h"
+
+#define PCR_VALUES_MAX (TPM2_NUM_PCR_BANKS * EVIDENCE_PCRS)
+#define VALUES_SHOWN   4 /* accepted values of a PCR that a reason has room for */
+
+/* One piece of evidence on its way through the checks. */
+struct tpm_check {
+	const struct evidence_input *in;
+	struct appraisal *a;
+	struct tpm_public key;
+	struct tpm_quote quote;
+	struct evidence_result result;
+};
+
+static struct view field(ProtobufCBinaryData d)
+{
+	return view_of(d.data, d.len);
+}
+
+static int check_platform(struct tpm_check *c)
+{
+	if (!policy_allows_platform(c->in->policy, evidence_tpm.platform)) {
+		appraisal_refuse(c->a, "platforms", "a platform that the policy names", "%s",
+				 evidence_tpm.platform);
+		return 0;
+	}
+	appraisal_pass(c->a);
+	return 1;
+}
+
+static int check_sizes(struct tpm_check *c)
+{
+	const Assay__ChipReport *r = c->in->report;
+	const struct {
+		const char *what;
+		size_t size, max;
+	} limits[] = {
+		{ "report", r->report.len, EVIDENCE_REPORT_MAX },
+		{ "signature", r->signature.len, EVIDENCE_REPORT_MAX },
+		{ "key", r->key.len, EVIDENCE_REPORT_MAX },
+		{ "PCR values", r->n_pcrs, PCR_VALUES_MAX },
+		{ "event log", r->event_log.len, EVENT_LOG_MAX },
+	};
+	char expected[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
+		if (limits[i].size <= limits[i].max)
+			continue;
+		snprintf(expected, sizeof(expected), "%s: at most %zu", limits[i].what,
+			 limits[i].max);
+		appraisal_refuse(c->a, "evidence.size", expected, "%zu", limits[i].size);
+		return 0;
+	}
+	appraisal_pass(c->a);
+	return 1;
+}
+
+static void hex_of(struct view v, char to[DIGEST_HEX_MAX + 4])
+{
+	hex_encode(v.data, v.len < TPM_NAME_MAX ? v.len : TPM_NAME_MAX, to);
+}
+
+/* The AK is the one that was enrolled for this machine: its name is a hash of all that it is. */
+static int check_key(struct tpm_check *c)
+{
+	char expected[DIGEST_HEX_MAX + 4], seen[DIGEST_HEX_MAX + 4];
+	struct view name;
+	const char *why;
+	int r;
+
+	r = tpm_public_parse(field(c->in->report->key), &c->key, &why);
+	if (r == -EBADMSG) {
+		appraisal_refuse(c->a, "evidence.key", "the TPMT_PUBLIC of an attestation key",
+				 "%s", why);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	name = tpm_public_name(&c->key);
+	hex_of(name, seen);
+	if (c->in->key_name.len == 0) {
+		appraisal_refuse(c->a, "evidence.key", "a key enrolled for this machine",
+				 "%s, and none is enrolled", seen);
+		return 0;
+	}
+	if (c->in->key_name.len != name.len ||
+	    CRYPTO_memcmp(c->in->key_name.data, name.data, name.len) != 0) {
+		hex_of(c->in->key_name, expected);
+		appraisal_refuse(c->a, "evidence.key", expected, "%s", seen);
+		return 0;
+	}
+	appraisal_pass(c->a);
+	return 1;
+}
+
+static int check_key_attributes(struct tpm_check *c)
+{
+	const char *fault = tpm_public_ak_fault(&c->key);
+
+	if (fault) {
+		appraisal_refuse(c->a, "evidence.key.attributes",
+				 "a restricted signing key made in the TPM", "%s", fault);
+		return 0;
+	}
+	appraisal_pass(c->a);
+	return 1;
+}
+
+static int check_quote(struct tpm_check *c)
+{
+	const TPMS_CLOCK_INFO *clock = &c->quote.attest.clockInfo;
+	struct digest qualifying;
+	int r;
+
+	r = claims_qualifying(c->in->claims, &qualifying);
+	if (r < 0)
+		return r;
+	r = tpm_quote_judge(&c->key, field(c->in->report->report), field(c->in->report->signature),
+			    digest_view(&qualifying), c->a, &c->quote);
+	if (r <= 0)
+		return r;
+	c->result.signature_good = true;
+	c->result.reset_count = clock->resetCount;
+	c->result.restart_count = clock->restartCount;
+	c->result.clock = clock->clock;
+	return 1;
+}
+
+static int check_pcr_values(struct tpm_check *c)
+{
+	struct evidence_result *res = &c->result;
+
+	return tpm_quote_judge_pcrs(&c->quote, c->in->report->pcrs, c->in->report->n_pcrs,
+				    res->bank, c->a, res->pcrs, &res->pcrs_quoted);
+}
+
+/* Every PCR of which the policy speaks is in the quote, in the policy's bank. */
+static int check_selection(struct tpm_check *c)
+{
+	const struct digest *values;
+	char expected[64];
+	int held = 1;
+
+	for (unsigned int i = 0; i < EVIDENCE_PCRS; i++) {
+		if (policy_tpm_pcr(c->in->policy, i, &values) == 0 ||
+		    c->result.pcrs_quoted >> i & 1)
+			continue;
+		snprintf(expected, sizeof(expected), "PCR %u of the %s bank in the quote", i,
+			 hash_name(c->result.bank));
+		appraisal_refuse(c->a, "evidence.pcrs", expected,
+				 "a quote over the PCRs 0x%06x of that bank",
+				 c->result.pcrs_quoted);
+		held = 0;
+	}
+	if (held)
+		appraisal_pass(c->a);
+	return held;
+}
+
+/* Each quoted PCR that the log speaks of is what its replay gives. */
+static int compare_replay(struct tpm_check *c, const struct eventlog_registers *bank)
+{
+	uint32_t both = bank->touched & c->result.pcrs_quoted;
+	char expected[DIGEST_HEX_MAX + 16], hex[DIGEST_HEX_MAX], seen[DIGEST_HEX_MAX];
+	int held = 1;
+
+	for (unsigned int i = 0; i < EVIDENCE_PCRS; i++) {
+		if (!(both >> i & 1) || digest_equal(&bank->registers[i], &c->result.pcrs[i]))
+			continue;
+		snprintf(expected, sizeof(expected), "PCR %u: %s", i,
+			 digest_hex(&c->result.pcrs[i], hex));
+		appraisal_refuse(c->a, "evidence.event_log", expected, "its replay gives %s",
+				 digest_hex(&bank->registers[i], seen));
+		held = 0;
+	}
+	return held;
+}
+
+/*
+ * A log that is there must be true, asked for or not: one that contradicts the quote is
+ * broken evidence. A bank that it does not have only matters where the policy asks.
+ */
+static int judge_replay(struct tpm_check *c, const struct eventlog_replay *replay)
+{
+	bool required = policy_tpm_event_log_required(c->in->policy);
+	const struct eventlog_registers *bank = eventlog_bank_of(replay, c->result.bank);
+
+	if (!bank || bank->incomplete || !(bank->touched & c->result.pcrs_quoted)) {
+		appraisal_fail(c->a, !required, "evidence.event_log",
+			       "a log of the quoted PCRs and their bank", "%s of bank %s",
+			       !bank		  ? "no digests"
+			       : bank->incomplete ? "records without a digest"
+						  : "no record of a quoted PCR",
+			       hash_name(c->result.bank));
+		return !required;
+	}
+	if (!compare_replay(c, bank))
+		return 0;
+	c->result.event_log_replayed = true;
+	appraisal_pass(c->a);
+	return 1;
+}
+
+static int check_event_log(struct tpm_check *c)
+{
+	struct view log = field(c->in->report->event_log);
+	CLEANUP(cleanup_mem) struct eventlog_replay *replay = NULL;
+	const char *why;
+	int r;
+
+	if (log.len == 0) {
+		if (!policy_tpm_event_log_required(c->in->policy))
+			return 1;
+		appraisal_refuse(c->a, "evidence.event_log", "the firmware's event log", "none");
+		return 0;
+	}
+	/* Too large for the stack of a small thread. */
+	replay = malloc(sizeof(*replay));
+	if (!replay)
+		return -ENOMEM;
+	r = eventlog_replay(log, replay, &why);
+	if (r == -EBADMSG) {
+		appraisal_refuse(c->a, "evidence.event_log", "an event log in TCG form", "%s", why);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	return judge_replay(c, replay);
+}
+
+static bool value_accepted(const struct digest *values, size_t n, const struct digest *seen)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (digest_equal(&values[i], seen))
+			return true;
+	}
+	return false;
+}
+
+static void list_values(const struct digest *values, size_t n, char *to, size_t size)
+{
+	char hex[DIGEST_HEX_MAX];
+	size_t len = 0;
+
+	for (size_t i = 0; i < n && i < VALUES_SHOWN && len < size; i++)
+		len += (size_t)snprintf(to + len, size - len, "%s%s", i ? " or " : "",
+					digest_hex(&values[i], hex));
+	if (n > VALUES_SHOWN && len < size)
+		snprintf(to + len, size - len, " or one of %zu more", n - VALUES_SHOWN);
+}
+
+static int check_policy_pcrs(struct tpm_check *c)
+{
+	char rule[32], expected[APPRAISAL_TEXT_MAX], seen[DIGEST_HEX_MAX];
+	const struct digest *values;
+	size_t n;
+	int held = 1;
+
+	for (unsigned int i = 0; i < EVIDENCE_PCRS; i++) {
+		n = policy_tpm_pcr(c->in->policy, i, &values);
+		if (n == 0)
+			continue;
+		if (value_accepted(values, n, &c->result.pcrs[i])) {
+			appraisal_pass(c->a);
+			continue;
+		}
+		snprintf(rule, sizeof(rule), "platforms.tpm.pcrs.%u", i);
+		list_values(values, n, expected, sizeof(expected));
+		appraisal_refuse(c->a, rule, expected, "%s", digest_hex(&c->result.pcrs[i], seen));
+		held = 0;
+	}
+	return held;
+}
+
+/* A policy that names no EK CA leaves it to the enrolment which chips are trusted. */
+static int check_ek_certificate(struct tpm_check *c)
+{
+	const char *file = policy_tpm_ek_ca_file(c->in->policy);
+	struct view roots = policy_tpm_ek_ca(c->in->policy);
+
+	if ((!file || !*file) && roots.len == 0)
+		return 1;
+	return ek_certificate_judge(c->in->ek_certificate, c->in->ek_chain, roots, c->in->now,
+				    c->a);
+}
+
+/*
+ * In order. A check gives 1: held; 0: refused; a negative errno. After one that the rest
+ * builds on the rest would only repeat it.
+ */
+static const struct {
+	int (*check)(struct tpm_check *c);
+	bool rest_builds_on_it;
+} checks[] = {
+	{ check_platform, true },	 { check_sizes, true },	     { check_key, true },
+	{ check_key_attributes, true },	 { check_quote, true },	     { check_pcr_values, true },
+	{ check_selection, true },	 { check_event_log, false }, { check_policy_pcrs, false },
+	{ check_ek_certificate, false },
+};
+
+static int tpm_verify(const struct evidence_input *in, struct appraisal *a,
+		      struct evidence_result *ret)
+{
+	struct tpm_check c = { .in = in, .a = a };
+	int r;
+
+	c.result.bank = policy_tpm_bank(in->policy);
+	*ret = c.result;
+	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
+		r = checks[i].check(&c);
+		if (r < 0)
+			return r;
+		if (r == 0 && checks[i].rest_builds_on_it)
+			break;
+	}
+	*ret = c.result;
+	return 0;
+}
+
+const struct evidence_ops evidence_tpm = {
+	.platform = "tpm",
+	.insecure = false,
+	.verify = tpm_verify,
+};
