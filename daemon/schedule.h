@@ -104,14 +104,17 @@ struct schedule_every {
 	uint64_t due;
 };
 
-/* The first node after start; random: any number, uniform. */
+/* The first node; random: any number, uniform. */
 void schedule_every_first(struct schedule_every *e, uint64_t random);
 
 /*
- * Moves on from a due node. Returns how many whole periods passed by without a node until now;
- * those were periods k + 1 .. k + n before the call's new k, which is the first that is not over.
+ * A node that is late by whole periods stands for the last of them: moves there and returns how
+ * many were passed over, from the due time that e had. 0 for one that is in time, or not due yet.
  */
-uint64_t schedule_every_next(struct schedule_every *e, uint64_t now, uint64_t random);
+uint64_t schedule_every_skip(struct schedule_every *e, uint64_t now);
+
+/* The node after this one. */
+void schedule_every_next(struct schedule_every *e, uint64_t random);
 
 /*
  * The first instant after `after` (seconds since 1970) at which local clocks show second_of_day.
