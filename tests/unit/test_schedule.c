@@ -33,22 +33,21 @@ static const struct {
 	  JUNE_1_UTC + 26 * HOUR },
 	{ "one second before", "UTC0", JUNE_1_UTC + 2 * HOUR - 1, 2 * HOUR, JUNE_1_UTC + 2 * HOUR },
 	{ "midnight", "UTC0", JUNE_1_UTC + 1, 0, JUNE_1_UTC + 24 * HOUR },
-	{ "summer time is two hours ahead", "Europe/Berlin", JUNE_1_UTC, 12 * HOUR,
-	  JUNE_1_UTC + 10 * HOUR },
-	{ "the local day is not the one of UTC", "Europe/Berlin", JUNE_1_UTC + 23 * HOUR, 2 * HOUR,
+	{ "summer time is two hours ahead", BERLIN, JUNE_1_UTC, 12 * HOUR, JUNE_1_UTC + 10 * HOUR },
+	{ "the local day is not the one of UTC", BERLIN, JUNE_1_UTC + 23 * HOUR, 2 * HOUR,
 	  JUNE_1_UTC + 24 * HOUR },
-	{ "a skipped time comes as much later", "Europe/Berlin", MARCH_29_UTC, 2 * HOUR + 1800,
+	{ "a skipped time comes as much later", BERLIN, MARCH_29_UTC, 2 * HOUR + 1800,
 	  MARCH_29_UTC + HOUR + 1800 },
-	{ "the day after it is as always", "Europe/Berlin", MARCH_29_UTC + HOUR + 1800,
-	  2 * HOUR + 1800, MARCH_29_UTC + 24 * HOUR + 1800 },
-	{ "the day before it too", "Europe/Berlin", MARCH_29_UTC - 12 * HOUR, HOUR, MARCH_29_UTC },
-	{ "of a repeated time the first counts", "Europe/Berlin", OCTOBER_25_UTC - HOUR,
-	  2 * HOUR + 1800, OCTOBER_25_UTC + 1800 },
-	{ "and not the second", "Europe/Berlin", OCTOBER_25_UTC + 1800, 2 * HOUR + 1800,
+	{ "the day after it is as always", BERLIN, MARCH_29_UTC + HOUR + 1800, 2 * HOUR + 1800,
+	  MARCH_29_UTC + 24 * HOUR + 1800 },
+	{ "the day before it too", BERLIN, MARCH_29_UTC - 12 * HOUR, HOUR, MARCH_29_UTC },
+	{ "of a repeated time the first counts", BERLIN, OCTOBER_25_UTC - HOUR, 2 * HOUR + 1800,
+	  OCTOBER_25_UTC + 1800 },
+	{ "and not the second", BERLIN, OCTOBER_25_UTC + 1800, 2 * HOUR + 1800,
 	  OCTOBER_25_UTC + 25 * HOUR + 1800 },
-	{ "a change of half an hour", "Australia/Lord_Howe", LORD_HOWE_SKIPS - 6 * HOUR,
-	  2 * HOUR + 600, LORD_HOWE_SKIPS + 600 },
-	{ "west of Greenwich", "America/New_York", JUNE_1_UTC, 23 * HOUR, JUNE_1_UTC + 3 * HOUR },
+	{ "a change of half an hour", LORD_HOWE, LORD_HOWE_SKIPS - 6 * HOUR, 2 * HOUR + 600,
+	  LORD_HOWE_SKIPS + 600 },
+	{ "west of Greenwich", NEW_YORK, JUNE_1_UTC, 23 * HOUR, JUNE_1_UTC + 3 * HOUR },
 };
 
 static void daily_keeps_local_time(void **state)
@@ -73,7 +72,7 @@ static void daily_comes_once_a_day(void **state)
 	int n = 0;
 
 	(void)state;
-	setenv("TZ", "Europe/Berlin", 1);
+	setenv("TZ", BERLIN, 1);
 	while (t < MARCH_29_UTC + 265 * 24 * HOUR) {
 		int64_t next = schedule_daily_next(t, 2 * HOUR + 1800);
 
