@@ -19,7 +19,14 @@
 #define MARCH_29_UTC   1774742400LL /* 2026-03-29 00:00:00 UTC */
 #define OCTOBER_25_UTC 1792886400LL /* 2026-10-25 00:00:00 UTC */
 #define JUNE_1_UTC     1780272000LL /* 2026-06-01 00:00:00 UTC */
-#define HOUR	       3600LL
+/* Local 02:00 becomes 02:30 on 4 October: 2026-10-03 15:30:00 UTC */
+#define LORD_HOWE_SKIPS 1791041400LL
+#define HOUR		3600LL
+
+/* As rules, so that no time zone database is needed. */
+#define BERLIN	  "CET-1CEST,M3.5.0,M10.5.0/3"
+#define LORD_HOWE "<+1030>-10:30<+11>-11,M10.1.0,M4.1.0"
+#define NEW_YORK  "EST5EDT,M3.2.0,M11.1.0"
 
 static const struct {
 	const char *what;
