@@ -100,10 +100,16 @@ static void a_genuine_log_cut_short_is_refused_or_ends_early(void **state)
 	for (size_t len = 0; len < log.len; len++) {
 		int r = eventlog_replay(view_of(log.data, len), &replay, &why);
 
-		/* Between two records the log is a shorter one: the registers tell, not the parser.
+		/*
+		 * Between two records the log is a shorter one, and a few zeros of the next
+		 * record look like padding: the registers tell, not the parser.
 		 */
-		if (r == 0 && replay.end == len)
+		if (r == 0) {
+			for (size_t i = replay.end; i < len; i++)
+				assert_int_equal(log.data[i], 0);
+			cut++;
 			continue;
+		}
 		assert_int_equal(r, -EBADMSG);
 		assert_true(strlen(why) > 0);
 	}
