@@ -22,6 +22,25 @@ void appraisal_pass(struct appraisal *a)
 	a->checks++;
 }
 
+static void fill(struct reason *r, bool warning, const char *rule, const char *expected,
+		 const char *seen_format, va_list args)
+{
+	snprintf(r->rule, sizeof(r->rule), "%s", rule);
+	snprintf(r->expected, sizeof(r->expected), "%s", expected);
+	vsnprintf(r->seen, sizeof(r->seen), seen_format, args);
+	r->warning = warning;
+}
+
+/* Gives up its place to the reason of a refusal: whoever asks why must find one. */
+static struct reason *last_warning(struct appraisal *a)
+{
+	for (size_t i = a->n; i > 0; i--) {
+		if (a->reasons[i - 1].warning)
+			return &a->reasons[i - 1];
+	}
+	return NULL;
+}
+
 static void add_reason(struct appraisal *a, bool warn_only, const char *rule, const char *expected,
 		       const char *seen_format, va_list args)
 {
@@ -33,6 +52,9 @@ static void add_reason(struct appraisal *a, bool warn_only, const char *rule, co
 		a->refused = true;
 	if (a->n == APPRAISAL_REASONS_MAX) {
 		a->uncounted++;
+		r = warn_only ? NULL : last_warning(a);
+		if (r)
+			fill(r, warn_only, rule, expected, seen_format, args);
 		return;
 	}
 	if (!a->reasons) {
@@ -43,11 +65,7 @@ static void add_reason(struct appraisal *a, bool warn_only, const char *rule, co
 			return;
 		}
 	}
-	r = &a->reasons[a->n++];
-	snprintf(r->rule, sizeof(r->rule), "%s", rule);
-	snprintf(r->expected, sizeof(r->expected), "%s", expected);
-	vsnprintf(r->seen, sizeof(r->seen), seen_format, args);
-	r->warning = warn_only;
+	fill(&a->reasons[a->n++], warn_only, rule, expected, seen_format, args);
 }
 
 void appraisal_refuse(struct appraisal *a, const char *rule, const char *expected,

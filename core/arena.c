@@ -2,6 +2,7 @@
 #include "arena.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -19,7 +20,9 @@ struct block {
 
 struct arena {
 	struct block *blocks;
-	size_t max, used, taken;
+	size_t max;
+	size_t used;  /* handed out */
+	size_t taken; /* from malloc, for it */
 	ProtobufCAllocator allocator;
 };
 
@@ -61,18 +64,30 @@ void arena_free(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
-	struct block *kept = a->blocks, *next;
+	struct block *kept = NULL, *next;
 
-	if (!kept)
-		return;
-	for (struct block *b = kept->next; b; b = next) {
+	for (struct block *b = a->blocks; b; b = next) {
 		next = b->next;
-		free(b);
+		/* Not one that a single large allocation was given: it would be kept for ever. */
+		if (!kept && b->size <= BLOCK_SIZE)
+			kept = b;
+		else
+			free(b);
 	}
-	kept->next = NULL;
-	kept->used = 0;
-	a->used = 0;
-	a->taken = kept->size;
+	a->blocks = kept;
+	a->used = a->taken = 0;
+	if (kept) {
+		kept->next = NULL;
+		kept->used = 0;
+		a->taken = sizeof(*kept) + kept->size;
+	}
+}
+
+static bool fits(const struct arena *a, size_t size)
+{
+	size_t left = a->max - a->taken;
+
+	return left >= sizeof(struct block) && size <= left - sizeof(struct block);
 }
 
 static struct block *block_new(struct arena *a, size_t len)
@@ -80,20 +95,26 @@ static struct block *block_new(struct arena *a, size_t len)
 	size_t size = len > BLOCK_SIZE ? len : BLOCK_SIZE;
 	struct block *b;
 
-	if (size > a->max || a->taken > a->max - size) {
+	if (!fits(a, size)) {
 		/* A last block of just what is asked for, if that still fits. */
 		size = len;
-		if (size > a->max || a->taken > a->max - size)
+		if (!fits(a, size))
 			return NULL;
 	}
 	b = malloc(sizeof(*b) + size);
 	if (!b)
 		return NULL;
-	b->next = a->blocks;
 	b->size = size;
 	b->used = 0;
-	a->blocks = b;
-	a->taken += size;
+	a->taken += sizeof(*b) + size;
+	if (size > BLOCK_SIZE && a->blocks) {
+		/* Full from the start: the first block still has room for small things. */
+		b->next = a->blocks->next;
+		a->blocks->next = b;
+	} else {
+		b->next = a->blocks;
+		a->blocks = b;
+	}
 	return b;
 }
 

@@ -45,7 +45,10 @@ static const char *claims_fault(const Assay__Claims *c)
 	if (c->sequence == 0)
 		return "sequence";
 	if (c->form == ASSAY__CLAIMS__FORM__HASH) {
-		if (c->m.len == 0 || c->m.len != hash_size((enum hash_alg)c->hash_alg))
+		/* The one that claims_m() takes. */
+		if (c->hash_alg != HASH_SHA384)
+			return "hash_alg";
+		if (c->m.len != hash_size(HASH_SHA384))
 			return "m";
 	} else if (c->form == ASSAY__CLAIMS__FORM__RAW) {
 		if (c->m.len == 0 || c->m.len > CLAIMS_RAW_MAX)
@@ -64,6 +67,23 @@ static const char *claims_fault(const Assay__Claims *c)
 	return NULL;
 }
 
+/*
+ * True if these Claims serialise to the bytes they came in. Otherwise the chip
+ * signed more than is understood here: a field of another version, a field
+ * twice, a name that goes on after a NUL.
+ */
+static bool canonical(const Assay__Claims *c, struct view packed, struct arena *arena)
+{
+	uint8_t *again;
+
+	if (assay__claims__get_packed_size(c) != packed.len)
+		return false;
+	again = arena_alloc(arena, packed.len);
+	if (!again)
+		return false;
+	return view_equal(view_of(again, assay__claims__pack(c, again)), packed);
+}
+
 int claims_unpack(struct view packed, struct arena *arena, Assay__Claims **ret,
 		  const char **ret_why)
 {
@@ -72,7 +92,7 @@ int claims_unpack(struct view packed, struct arena *arena, Assay__Claims **ret,
 
 	if (packed.len <= CLAIMS_MAX)
 		c = assay__claims__unpack(arena_allocator(arena), packed.len, packed.data);
-	if (c)
+	if (c && c->base.n_unknown_fields == 0 && canonical(c, packed, arena))
 		fault = claims_fault(c);
 	if (fault) {
 		if (ret_why)

@@ -45,6 +45,8 @@ void mi_free(struct mi *mi)
 int mi_reset(struct mi *mi)
 {
 	arena_reset(mi->arena);
+	mi->index = NULL;
+	mi->index_room = mi->indexed = 0;
 	return mi_message(mi);
 }
 
@@ -92,6 +94,18 @@ static size_t utf8_length(const unsigned char *s)
 	    (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
 		return 0;
 	return n;
+}
+
+static bool is_utf8(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	for (size_t n; *s; s += n) {
+		n = utf8_length(s);
+		if (n == 0)
+			return false;
+	}
+	return true;
 }
 
 int mi_text(struct mi *mi, const char *text, char **ret)
@@ -170,27 +184,86 @@ int mi_status(struct mi *mi, const char *collector, Assay__CollectorStatus__Stat
 	return mi_push(mi, &mi->msg->n_collectors, &mi->msg->collectors, s);
 }
 
+/* FNV-1a. The index only saves time: a crafted path can make it slow, not wrong. */
+static size_t file_hash(uint64_t device, uint64_t inode, const char *path)
+{
+	uint64_t h = 0xcbf29ce484222325 ^ device ^ inode << 17;
+
+	for (const char *s = path; *s; s++)
+		h = (h ^ (unsigned char)*s) * 0x100000001b3;
+	return (size_t)(h ^ h >> 32);
+}
+
+/* The place in the index of that file, or the free one where it belongs. */
+static uint32_t *file_place(const struct mi *mi, uint64_t device, uint64_t inode, const char *path)
+{
+	size_t i = file_hash(device, inode, path);
+
+	for (;; i++) {
+		uint32_t *place = &mi->index[i & (mi->index_room - 1)];
+		const Assay__File *f = *place ? mi->msg->files[*place - 1] : NULL;
+
+		if (!f || (f->inode == inode && f->device == device && strcmp(f->path, path) == 0))
+			return place;
+	}
+}
+
+/* Brings the index up to date, at least half of it free. */
+static int index_files(struct mi *mi)
+{
+	const Assay__Mi *m = mi->msg;
+	size_t room = mi->index_room ? mi->index_room : 64;
+
+	while (room / 2 < m->n_files + 1)
+		room *= 2;
+	if (room != mi->index_room) {
+		uint32_t *grown = arena_alloc(mi->arena, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		mi->index = grown;
+		mi->index_room = room;
+		mi->indexed = 0;
+	}
+	for (; mi->indexed < m->n_files; mi->indexed++) {
+		const Assay__File *f = m->files[mi->indexed];
+
+		*file_place(mi, f->device, f->inode, f->path) = (uint32_t)mi->indexed + 1;
+	}
+	return 0;
+}
+
 int mi_file(struct mi *mi, uint64_t device, uint64_t inode, const char *path, uint32_t *ret_index,
 	    Assay__File **ret_file)
 {
 	Assay__Mi *m = mi->msg;
 	Assay__File *f;
+	uint32_t found;
+	char *text;
 	int r;
 
-	for (size_t i = 0; i < m->n_files; i++) {
-		f = m->files[i];
-		if (f->inode == inode && f->device == device && strcmp(f->path, path) == 0) {
-			*ret_index = (uint32_t)i + 1;
-			*ret_file = f;
-			return 0;
-		}
+	/* Files are found by the text that stands in the MI, which may be an escaped one. */
+	text = (char *)path;
+	if (!is_utf8(path)) {
+		r = mi_text(mi, path, &text);
+		if (r < 0)
+			return r;
+	}
+	r = index_files(mi);
+	if (r < 0)
+		return r;
+	found = *file_place(mi, device, inode, text);
+	if (found > 0) {
+		*ret_index = found;
+		*ret_file = m->files[found - 1];
+		return 0;
 	}
 	f = MI_MESSAGE(mi, Assay__File, assay__file__init);
 	if (!f)
 		return -ENOMEM;
 	f->device = device;
 	f->inode = inode;
-	r = mi_text(mi, path, &f->path);
+	r = mi_text(mi, text, &f->path);
 	if (r < 0)
 		return r;
 	r = mi_push(mi, &m->n_files, &m->files, f);

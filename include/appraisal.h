@@ -28,8 +28,8 @@ struct appraisal {
 	struct reason *reasons;
 	size_t n;
 	size_t checks;   /* made, passed or not */
-	size_t uncounted; /* reasons past APPRAISAL_REASONS_MAX */
-	bool refused;    /* a check failed, or a reason could not be kept */
+	size_t uncounted; /* reasons past APPRAISAL_REASONS_MAX; warnings are left out first */
+	bool refused;    /* a check failed, or there was no memory for a reason */
 	bool finished;   /* every check that applies was made */
 };
 

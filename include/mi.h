@@ -20,6 +20,10 @@
 struct mi {
 	struct arena *arena;
 	Assay__Mi *msg;
+
+	/* Of mi_file(): positions in msg->files by hash, 0 for a free place. */
+	uint32_t *index;
+	size_t index_room, indexed;
 };
 
 /* An empty MI. -ENOMEM. */

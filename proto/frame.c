@@ -6,23 +6,41 @@
 
 #define LENGTH_SIZE 4
 
-static int add_length(struct evbuffer *to, size_t len)
+/*
+ * Room for a frame whose message has len bytes, its length filled in. One piece:
+ * a length without its message, when memory runs out in between, would make the
+ * next frame's bytes part of this one.
+ */
+static int frame_begin(struct evbuffer *to, size_t len, struct evbuffer_iovec *ret)
 {
-	uint32_t be = htonl((uint32_t)len);
+	uint32_t be;
 
 	if (len > FRAME_MAX)
 		return -EMSGSIZE;
-	return evbuffer_add(to, &be, sizeof(be)) == 0 ? 0 : -ENOMEM;
+	be = htonl((uint32_t)len);
+	if (evbuffer_reserve_space(to, (ev_ssize_t)(LENGTH_SIZE + len), ret, 1) != 1)
+		return -ENOMEM;
+	memcpy(ret->iov_base, &be, LENGTH_SIZE);
+	ret->iov_len = LENGTH_SIZE + len;
+	return 0;
+}
+
+static int frame_end(struct evbuffer *to, struct evbuffer_iovec *space)
+{
+	return evbuffer_commit_space(to, space, 1) == 0 ? 0 : -EIO;
 }
 
 int frame_write(struct evbuffer *to, struct view message)
 {
+	struct evbuffer_iovec space;
 	int r;
 
-	r = add_length(to, message.len);
+	r = frame_begin(to, message.len, &space);
 	if (r < 0)
 		return r;
-	return evbuffer_add(to, message.data, message.len) == 0 ? 0 : -ENOMEM;
+	if (message.len > 0)
+		memcpy((uint8_t *)space.iov_base + LENGTH_SIZE, message.data, message.len);
+	return frame_end(to, &space);
 }
 
 int frame_read(struct evbuffer *from, struct bytes *ret)
@@ -51,19 +69,14 @@ int frame_read(struct evbuffer *from, struct bytes *ret)
 
 int frame_pack(struct evbuffer *to, const ProtobufCMessage *message)
 {
-	size_t len = protobuf_c_message_get_packed_size(message);
 	struct evbuffer_iovec space;
 	int r;
 
-	r = add_length(to, len);
+	r = frame_begin(to, protobuf_c_message_get_packed_size(message), &space);
 	if (r < 0)
 		return r;
-	if (len == 0)
-		return 0;
-	if (evbuffer_reserve_space(to, (ev_ssize_t)len, &space, 1) != 1)
-		return -ENOMEM;
-	space.iov_len = protobuf_c_message_pack(message, space.iov_base);
-	return evbuffer_commit_space(to, &space, 1) == 0 ? 0 : -EIO;
+	protobuf_c_message_pack(message, (uint8_t *)space.iov_base + LENGTH_SIZE);
+	return frame_end(to, &space);
 }
 
 int frame_unpack(const ProtobufCMessageDescriptor *type, struct view bytes, struct arena *arena,
