@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <sched.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "collectors/follow_state.h"
+
+/* How often the account is read anew while a program in the kernel is half-way. */
+#define SETTLE_TRIES 200
+
+static const char *const kind_names[FOLLOW_KINDS] = {
+	[FOLLOW_EXEC] = "exec",	    [FOLLOW_FORK] = "fork",
+	[FOLLOW_EXIT] = "exit",	    [FOLLOW_ENTER] = "enter",
+	[FOLLOW_LISTEN] = "listen", [FOLLOW_CONNECT] = "connect",
+	[FOLLOW_SIGNAL] = "signal", [FOLLOW_FOREIGN] = "foreign_access",
+};
+
+static const char *const loss_names[FOLLOW_LOSSES] = {
+	[FOLLOW_LOST_RING] = "ring_full",
+	[FOLLOW_LOST_MAP] = "map_full",
+};
+
+const char *follow_kind_name(uint32_t kind)
+{
+	return kind < FOLLOW_KINDS ? kind_names[kind] : NULL;
+}
+
+const char *follow_loss_name(uint32_t loss)
+{
+	return loss < FOLLOW_LOSSES ? loss_names[loss] : NULL;
+}
+
+static int on_record(void *arg, void *data, size_t len)
+{
+	const struct follow_record *record = data;
+	struct follow *f = arg;
+	struct follow_slot *s;
+	uint32_t cpu;
+
+	if (len != sizeof(*record) || record->slot >= FOLLOW_SLOTS ||
+	    record->kind >= FOLLOW_KINDS || FOLLOW_SEQUENCE_CPU(record->sequence) >= f->cpus) {
+		f->error = -EBADMSG;
+		return f->error;
+	}
+	cpu = FOLLOW_SEQUENCE_CPU(record->sequence);
+	if (FOLLOW_SEQUENCE_NUMBER(record->sequence) > f->limit[cpu])
+		f->ahead++;
+	else
+		f->delivered++;
+	s = &f->slots[record->slot];
+	if (!s->used)
+		return 0; /* of an application that is gone */
+	if (s->n_window < FOLLOW_WINDOW_MAX)
+		s->window[s->n_window++] = *record;
+	else
+		s->uncounted++;
+	if (f->on_record)
+		f->on_record(f->on_record_arg, record);
+	return 0;
+}
+
+int follow_ring_open(struct follow *f)
+{
+	int cpus = libbpf_num_possible_cpus();
+
+	if (cpus < 0)
+		return cpus;
+	f->cpus = (unsigned int)cpus;
+	f->ledger = calloc(f->cpus, sizeof(*f->ledger));
+	f->traffic = calloc(f->cpus, sizeof(*f->traffic));
+	f->limit = malloc(f->cpus * sizeof(*f->limit));
+	if (!f->ledger || !f->traffic || !f->limit)
+		return -ENOMEM;
+	memset(f->limit, 0xff, f->cpus * sizeof(*f->limit)); /* before the first account: all */
+	f->ring = ring_buffer__new(bpf_map__fd(f->skel->maps.records), on_record, f, NULL);
+	return f->ring ? 0 : neg_errno();
+}
+
+void follow_ring_close(struct follow *f)
+{
+	ring_buffer__free(f->ring);
+	free(f->ledger);
+	free(f->traffic);
+	free(f->limit);
+}
+
+int follow_events_fd(const struct follow *f)
+{
+	return ring_buffer__epoll_fd(f->ring);
+}
+
+void follow_listen(struct follow *f,
+		   void (*listener)(void *arg, const struct follow_record *record), void *arg)
+{
+	f->on_record = listener;
+	f->on_record_arg = arg;
+}
+
+int follow_drain(struct follow *f)
+{
+	int r;
+
+	if (f->error < 0)
+		return f->error;
+	r = ring_buffer__consume(f->ring);
+	return r < 0 ? r : 0;
+}
+
+void follow_window(const struct follow *f, uint32_t slot, struct follow_window *ret)
+{
+	const struct follow_slot *s = &f->slots[slot];
+
+	*ret = (struct follow_window){ s->window, s->n_window, s->uncounted };
+}
+
+void follow_window_reset(struct follow *f, uint32_t slot)
+{
+	f->slots[slot].n_window = 0;
+	f->slots[slot].uncounted = 0;
+}
+
+static bool ledger_settled(const struct follow *f)
+{
+	for (unsigned int i = 0; i < f->cpus; i++) {
+		const struct follow_ledger *l = &f->ledger[i];
+		uint64_t ended = l->submitted;
+
+		for (size_t j = 0; j < FOLLOW_LOSSES; j++)
+			ended += l->dropped[j];
+		if (l->assigned != ended)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * One try. Records numbered above what the ledger had assigned when it was read belong to the next
+ * account, although this drain may bring them: so events may go on while we count.
+ */
+static int account_once(struct follow *f, struct follow_loss_account *ret)
+{
+	uint32_t zero = 0;
+	int r;
+
+	r = bpf_map_lookup_elem(bpf_map__fd(f->skel->maps.ledger), &zero, f->ledger);
+	if (r < 0)
+		return r;
+	f->delivered += f->ahead;
+	f->ahead = 0;
+	for (unsigned int i = 0; i < f->cpus; i++)
+		f->limit[i] = f->ledger[i].assigned;
+	r = follow_drain(f);
+	if (r < 0)
+		return r;
+	*ret = (struct follow_loss_account){ .delivered = f->delivered,
+					     .hooks_since_boottime_ns = f->since_boottime_ns };
+	for (unsigned int i = 0; i < f->cpus; i++) {
+		const struct follow_ledger *l = &f->ledger[i];
+
+		ret->assigned += l->assigned;
+		for (size_t j = 0; j < FOLLOW_LOSSES; j++) {
+			ret->dropped[j] += l->dropped[j];
+			ret->dropped_total += l->dropped[j];
+		}
+		for (size_t j = 0; j < FOLLOW_ACCESSES; j++)
+			ret->checks[j] += l->checks[j];
+	}
+	ret->settled = ledger_settled(f) && ret->assigned == ret->delivered + ret->dropped_total;
+	return 0;
+}
+
+int follow_account(struct follow *f, struct follow_loss_account *ret)
+{
+	struct follow_loss_account account = { 0 };
+	int r;
+
+	for (int i = 0; i < SETTLE_TRIES; i++) {
+		r = account_once(f, &account);
+		if (r < 0)
+			return r;
+		if (account.settled)
+			break;
+		sched_yield(); /* to the program that is half-way, if it was preempted here */
+	}
+	for (size_t i = 0; i < follow_hook_count(f); i++)
+		account.recursion_misses += follow_hook(f, i)->recursion_misses;
+	*ret = account;
+	return 0;
+}
