@@ -11,6 +11,7 @@
 #include <sys/vfs.h>
 
 #include "cleanup.h"
+#include "collectors/proc_text.h"
 
 #define DEPTH_MAX    32
 #define KILL_ROUNDS  100
@@ -21,22 +22,6 @@ static void cleanup_dir(DIR **d)
 {
 	if (*d)
 		closedir(*d);
-}
-
-/* The next piece of rest up to the separator, which is left out; false at the end. */
-static bool piece(struct view *rest, char separator, struct view *ret)
-{
-	const uint8_t *end;
-	size_t len;
-
-	if (rest->len == 0)
-		return false;
-	end = memchr(rest->data, separator, rest->len);
-	len = end ? (size_t)(end - rest->data) : rest->len;
-	*ret = view_of(rest->data, len);
-	len += end ? 1 : 0;
-	*rest = view_of(rest->data + len, rest->len - len);
-	return true;
 }
 
 /* Undoes the \ooo escapes of proc(5) for space, tab, newline and backslash. */
@@ -67,17 +52,17 @@ int cgroup_parse_mountinfo(struct view text, char **ret)
 {
 	struct view line, field, root, mount;
 
-	while (piece(&text, '\n', &line)) {
+	while (proc_piece(&text, '\n', &line)) {
 		bool found = true;
 
 		/* id, parent, device, root, mount point, options, optional fields, "-", type */
 		for (int i = 0; i < 3 && found; i++)
-			found = piece(&line, ' ', &field);
-		found = found && piece(&line, ' ', &root) && piece(&line, ' ', &mount);
-		while (found && (found = piece(&line, ' ', &field)) && !view_is(field, "-"))
+			found = proc_piece(&line, ' ', &field);
+		found = found && proc_piece(&line, ' ', &root) && proc_piece(&line, ' ', &mount);
+		while (found && (found = proc_piece(&line, ' ', &field)) && !view_is(field, "-"))
 			;
 		/* A bind mount of a part of the hierarchy is not the hierarchy. */
-		if (found && piece(&line, ' ', &field) && view_is(field, "cgroup2") &&
+		if (found && proc_piece(&line, ' ', &field) && view_is(field, "cgroup2") &&
 		    view_is(root, "/"))
 			return unescape(mount, ret);
 	}
@@ -88,7 +73,7 @@ int cgroup_parse_self(struct view text, char **ret)
 {
 	struct view line;
 
-	while (piece(&text, '\n', &line)) {
+	while (proc_piece(&text, '\n', &line)) {
 		if (line.len > 3 && memcmp(line.data, "0::", 3) == 0 && line.data[3] == '/') {
 			*ret = strndup((const char *)line.data + 3, line.len - 3);
 			return *ret ? 0 : -ENOMEM;

@@ -158,6 +158,7 @@ static void forget(void *arg, uint32_t tgid)
 
 void follow_slot_restart(struct follow *f, uint32_t slot)
 {
+	f->slots[slot].roots++;
 	/* The kernel can only refuse this for a map that is not there. */
 	(void)each_member(f, slot, forget, f);
 }
@@ -169,7 +170,15 @@ int follow_add_root(struct follow *f, uint32_t slot, pid_t pid)
 	int r;
 
 	r = bpf_map_update_elem(bpf_map__fd(f->skel->maps.members), &tgid, &m, BPF_ANY);
+	f->slots[slot].roots++;
 	return r == -E2BIG ? -ENOSPC : r;
+}
+
+uint64_t follow_changes(const struct follow *f, uint32_t slot)
+{
+	const uint64_t *kinds = f->counts[slot].kinds;
+
+	return f->slots[slot].roots + kinds[FOLLOW_FORK] + kinds[FOLLOW_ENTER] + kinds[FOLLOW_EXIT];
 }
 
 int follow_attach_cgroup(struct follow *f, uint32_t slot, int cgroup_fd, uint64_t cgroup_id)

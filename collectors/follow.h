@@ -67,6 +67,12 @@ bool follow_has(struct follow *f, uint32_t slot, pid_t pid);
  */
 MUST_CHECK ssize_t follow_members(struct follow *f, uint32_t slot, pid_t *ret, size_t max);
 
+/*
+ * A number that is another one when the slot's processes may have changed since.
+ * Costs nothing to ask.
+ */
+uint64_t follow_changes(const struct follow *f, uint32_t slot);
+
 /* Readable when records wait: then call follow_drain. For a persistent EV_READ. */
 int follow_events_fd(const struct follow *f);
 

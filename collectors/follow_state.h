@@ -21,6 +21,7 @@ struct follow_slot {
 	struct follow_record *window; /* FOLLOW_WINDOW_MAX */
 	size_t n_window;
 	uint64_t uncounted;
+	uint64_t roots; /* times that user space changed who belongs to it */
 };
 
 struct follow {

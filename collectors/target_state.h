@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_COLLECTORS_TARGET_STATE_H
+#define ASSAY_COLLECTORS_TARGET_STATE_H
+
+#include "collectors/follow.h"
+#include "collectors/proc_text.h"
+#include "target.h"
+
+/* What target_scan keeps for the collectors beside struct target. In collectors/ only. */
+
+struct target_detail {
+	struct proc_stat stat; /* as of this scan */
+	/*
+	 * Where the first thread has ended and others go on, /proc/PID shows no memory: then
+	 * proc_fd is /proc/PID/task/TID of one that lives, and this is /proc/PID. Otherwise -1.
+	 */
+	int leader_fd;
+	bool in_cgroup;	     /* false: followed by eBPF alone, it moved away */
+	uint32_t executable; /* index into Mi.files of this scan's MI */
+};
+
+struct target_state {
+	struct target base; /* first */
+	int parent_fd;
+	struct target_detail *details; /* one for each of base.processes */
+
+	pid_t *pids; /* of the cgroup and followed ones, in order, no pid twice */
+	bool *in_cgroup;
+	size_t n_pids, room_pids;
+
+	pid_t *members; /* as the eBPF side last told */
+	size_t n_members, room_members;
+	uint64_t members_changes; /* counters when it did */
+	bool members_known;
+};
+
+/* Reads the file of that name in the directory whole into b, from the start. */
+MUST_CHECK int target_read(int proc_fd, const char *name, struct bytes *b);
+
+static inline const struct target_detail *target_detail(const struct target *t, size_t i)
+{
+	return &((const struct target_state *)t)->details[i];
+}
+
+/* Why there is no eBPF, in words. */
+static inline const char *target_follow_why(const struct target *t)
+{
+	return t->follow_why ? t->follow_why : "eBPF is not used";
+}
+
+#endif
