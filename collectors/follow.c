@@ -176,7 +176,7 @@ int follow_add_root(struct follow *f, uint32_t slot, pid_t pid)
 
 uint64_t follow_changes(const struct follow *f, uint32_t slot)
 {
-	const uint64_t *kinds = f->counts[slot].kinds;
+	const __u64 *kinds = f->counts[slot].kinds;
 
 	return f->slots[slot].roots + kinds[FOLLOW_FORK] + kinds[FOLLOW_ENTER] + kinds[FOLLOW_EXIT];
 }
