@@ -16,25 +16,25 @@
 
 enum privsep_type {
 	/* net to monitor */
-	PRIVSEP_UP = 1,          /* struct privsep_up: a session stands */
-	PRIVSEP_DOWN,            /* struct privsep_text: why it ended */
-	PRIVSEP_CHALLENGE,       /* struct privsep_challenge */
+	PRIVSEP_UP = 1,		 /* struct privsep_up: a session stands */
+	PRIVSEP_DOWN,		 /* struct privsep_text: why it ended */
+	PRIVSEP_CHALLENGE,	 /* struct privsep_challenge */
 	PRIVSEP_ENROL_CHALLENGE, /* struct privsep_enrol */
-	PRIVSEP_ENROLLED,        /* struct privsep_enrolled */
-	PRIVSEP_VERDICT,         /* struct privsep_verdict, reasons, secrets */
+	PRIVSEP_ENROLLED,	 /* struct privsep_enrolled */
+	PRIVSEP_VERDICT,	 /* struct privsep_verdict, reasons, secrets */
 	/* monitor to net */
-	PRIVSEP_SEND = 64,       /* a packed ToVerifier for the session */
-	PRIVSEP_SEND_MI,         /* a packed ToVerifier for the MI channel */
-	PRIVSEP_CLOSE,           /* struct privsep_text: end the session and begin anew */
+	PRIVSEP_SEND = 64, /* a packed ToVerifier for the session */
+	PRIVSEP_SEND_MI,   /* a packed ToVerifier for the MI channel */
+	PRIVSEP_CLOSE,	   /* struct privsep_text: end the session and begin anew */
 };
 
-#define PRIVSEP_TEXT_MAX    512
-#define PRIVSEP_RULE_MAX    96
-#define PRIVSEP_NAME_MAX    128
-#define PRIVSEP_REASONS_MAX 64
-#define PRIVSEP_SECRETS_MAX 64
-#define PRIVSEP_BLOB_MAX    4096                 /* of a TPM credential or seed */
-#define PRIVSEP_SEALED_MAX  (SECRET_MAX + 16)
+#define PRIVSEP_TEXT_MAX       512
+#define PRIVSEP_RULE_MAX       96
+#define PRIVSEP_NAME_MAX       128
+#define PRIVSEP_REASONS_MAX    64
+#define PRIVSEP_SECRETS_MAX    64
+#define PRIVSEP_BLOB_MAX       4096 /* of a TPM credential or seed */
+#define PRIVSEP_SEALED_MAX     (SECRET_MAX + 16)
 #define PRIVSEP_TO_MONITOR_MAX (8 * 1024 * 1024) /* of one message */
 #define PRIVSEP_TO_NET_MAX     (17 * 1024 * 1024)
 

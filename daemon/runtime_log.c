@@ -26,7 +26,7 @@ struct runtime_log {
 	int fd;
 	unsigned int pcr;
 	struct digest base_value; /* after the first `base` entries */
-	uint64_t base, count;     /* entries [base, count) are in `entries` */
+	uint64_t base, count;	  /* entries [base, count) are in `entries` */
 	uint64_t known;
 	struct bytes entries;
 	bool preparing;
@@ -131,7 +131,8 @@ int runtime_log_open(const char *path, unsigned int pcr, const struct digest *re
 		     struct runtime_log **ret)
 {
 	CLEANUP(runtime_log_freep) struct runtime_log *l = NULL;
-	CLEANUP(bytes_cleanup) struct bytes file =
+	CLEANUP(bytes_cleanup)
+	struct bytes file =
 		BYTES_INIT(sizeof(struct file_head) + (RUNTIME_LOG_KEPT_MAX + 1) * ENTRY_SIZE);
 	struct digest zero = digest_zero(reg->alg);
 	bool foreign = false;
@@ -189,8 +190,7 @@ static int fold_away(struct runtime_log *l, uint64_t upto)
 	r = fold(&l->base_value, l->entries.data, n);
 	if (r < 0)
 		return r;
-	memmove(l->entries.data, l->entries.data + n * ENTRY_SIZE,
-		l->entries.len - n * ENTRY_SIZE);
+	memmove(l->entries.data, l->entries.data + n * ENTRY_SIZE, l->entries.len - n * ENTRY_SIZE);
 	l->entries.len -= n * ENTRY_SIZE;
 	l->base = upto;
 	return rewrite(l);
@@ -275,7 +275,8 @@ int runtime_log_message(struct runtime_log *l, uint64_t end, struct arena *arena
 	m->entries = arena_alloc(arena, n * sizeof(*m->entries));
 	if (m->entries) {
 		uint8_t *copy = arena_copy(
-			arena, l->entries.data ? l->entries.data + (first - l->base) * ENTRY_SIZE : NULL,
+			arena,
+			l->entries.data ? l->entries.data + (first - l->base) * ENTRY_SIZE : NULL,
 			n * ENTRY_SIZE);
 
 		for (uint64_t i = 0; copy && i < n; i++)

@@ -15,7 +15,8 @@
  */
 struct runtime_log;
 
-/* Entries kept for a verifier that has not acknowledged them; past it the oldest are folded away. */
+/* Entries kept for a verifier that has not acknowledged them; past it the oldest are folded away.
+ */
 #define RUNTIME_LOG_KEPT_MAX 262144
 
 /*
@@ -27,7 +28,8 @@ MUST_CHECK int runtime_log_open(const char *path, unsigned int pcr, const struct
 				struct runtime_log **ret);
 void runtime_log_free(struct runtime_log *l);
 
-/* Before extending: writes the entry. After: runtime_log_commit, or runtime_log_abort on failure. */
+/* Before extending: writes the entry. After: runtime_log_commit, or runtime_log_abort on failure.
+ */
 MUST_CHECK int runtime_log_prepare(struct runtime_log *l, const struct digest *entry);
 MUST_CHECK int runtime_log_commit(struct runtime_log *l, uint64_t *ret_end);
 void runtime_log_abort(struct runtime_log *l);

@@ -26,7 +26,7 @@ struct worker {
 	pthread_mutex_t lock;
 	pthread_cond_t given;
 	struct queue todo, finished; /* under lock */
-	bool stop;                   /* under lock */
+	bool stop;		     /* under lock */
 	bool running;
 	int wake_fd;
 	struct event *wake;
@@ -79,7 +79,8 @@ static void *worker_thread(void *arg)
 		j->r = j->work(j->arg);
 		pthread_mutex_lock(&w->lock);
 		queue_push(&w->finished, j);
-		/* An eventfd write fails only when its counter is full: it is readable then anyway. */
+		/* An eventfd write fails only when its counter is full: it is readable then anyway.
+		 */
 		if (write(w->wake_fd, &one, sizeof(one)) < 0)
 			continue;
 	}
