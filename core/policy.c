@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "claims.h"
+#include "cleanup.h"
+#include "policy_form.h"
+#include "quantity.h"
+
+#define EK_CA_MAX (1024 * 1024)
+
+CLEANUP_FUNCTION(struct policy *, policy_free)
+CLEANUP_FUNCTION(struct yamldoc *, yamldoc_free)
+
+void policy_free(struct policy *p)
+{
+	if (!p)
+		return;
+	yamldoc_unload(&policy_schema, p->form);
+	arena_free(p->arena);
+	bytes_done(&p->ek_ca);
+	manifest_done(&p->manifest);
+	free(p);
+}
+
+static void read_u32(struct yamldoc *d, const char *path, const char *text, uint32_t min,
+		     uint32_t max, uint32_t *ret)
+{
+	char found[YAMLDOC_FOUND_MAX];
+	uint64_t n;
+
+	if (!text)
+		return;
+	if (quantity_count(text, &n) < 0 || n < min || n > max)
+		yamldoc_problem(d, path, "expected a whole number from %u to %u, found %s", min,
+				max, yamldoc_quoted(text, found));
+	else
+		*ret = (uint32_t)n;
+}
+
+static int read_platforms(struct yamldoc *d, struct policy *p)
+{
+	const struct yamldoc_node *platforms = yamldoc_find(d, "platforms"), *key, *value;
+	size_t n = 0;
+
+	while (yamldoc_pair(d, platforms, n, &key, &value))
+		n++;
+	if (n == 0)
+		yamldoc_problem(d, "platforms", "expected at least one platform, found none");
+	p->platforms = arena_alloc(p->arena, (n + 1) * sizeof(*p->platforms));
+	if (!p->platforms)
+		return -ENOMEM;
+	for (size_t i = 0; yamldoc_pair(d, platforms, i, &key, &value); i++) {
+		p->platforms[i] = arena_text(p->arena, yamldoc_text(key));
+		if (!p->platforms[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int read_soft(struct yamldoc *d, struct policy *p, struct policy_soft *soft)
+{
+	struct digest *digests;
+	char hex[DIGEST_HEX_MAX];
+
+	if (soft->n_keys == 0)
+		return 0;
+	digests = policy_read_digests(d, p->arena, "platforms.soft.keys", soft->keys, soft->n_keys,
+				      HASH_SHA256);
+	soft->lower = arena_alloc(p->arena, (soft->n_keys + 1) * sizeof(*soft->lower));
+	if (!digests || !soft->lower)
+		return -ENOMEM;
+	for (size_t i = 0; i < soft->n_keys; i++) {
+		soft->lower[i] = arena_text(p->arena, digest_hex(&digests[i], hex));
+		if (!soft->lower[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int read_pcr(struct yamldoc *d, struct policy *p, unsigned int pcr,
+		    const struct yamldoc_node *list)
+{
+	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
+	enum hash_alg bank = policy_tpm_bank(p);
+	const struct yamldoc_node *item;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "platforms.tpm.pcrs.%u", pcr);
+	while (yamldoc_item(d, list, n))
+		n++;
+	if (n == 0) {
+		yamldoc_problem_at(d, list, path, "expected a list of accepted values, found %s",
+				   yamldoc_is_sequence(list) ? "an empty one"
+							     : yamldoc_found(list, found));
+		return 0;
+	}
+	p->pcrs[pcr].values = arena_alloc(p->arena, n * sizeof(struct digest));
+	if (!p->pcrs[pcr].values)
+		return -ENOMEM;
+	p->pcrs[pcr].n = n;
+	for (size_t i = 0; (item = yamldoc_item(d, list, i)); i++) {
+		if (!yamldoc_text(item) ||
+		    quantity_digest(yamldoc_text(item), bank, &p->pcrs[pcr].values[i]) < 0)
+			yamldoc_problem_at(d, item, path, "expected %zu hex digits (%s), found %s",
+					   2 * hash_size(bank), hash_name(bank),
+					   yamldoc_found(item, found));
+	}
+	return 0;
+}
+
+static int read_pcrs(struct yamldoc *d, struct policy *p)
+{
+	static const char path[] = "platforms.tpm.pcrs";
+	const struct yamldoc_node *pcrs = yamldoc_find(d, path), *key, *value;
+	char found[YAMLDOC_FOUND_MAX];
+	uint64_t pcr;
+	int r;
+
+	if (!pcrs)
+		return 0;
+	if (!yamldoc_is_mapping(pcrs)) {
+		yamldoc_problem_at(d, pcrs, path, "expected a mapping of PCR numbers, found %s",
+				   yamldoc_found(pcrs, found));
+		return 0;
+	}
+	for (size_t i = 0; yamldoc_pair(d, pcrs, i, &key, &value); i++) {
+		if (quantity_count(yamldoc_text(key), &pcr) < 0 || pcr >= POLICY_PCRS) {
+			yamldoc_problem_at(d, key, path, "expected a PCR from 0 to %d, found %s",
+					   POLICY_PCRS - 1, yamldoc_found(key, found));
+			continue;
+		}
+		r = read_pcr(d, p, (unsigned int)pcr, value);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void check_release(struct yamldoc *d, const struct policy_stage_form *s, size_t i)
+{
+	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
+
+	if (s->n_release == 0) {
+		snprintf(path, sizeof(path), "stages[%zu].release", i);
+		yamldoc_problem(d, path, "expected the names of secrets, found nothing");
+	}
+	for (size_t k = 0; k < s->n_release; k++) {
+		snprintf(path, sizeof(path), "stages[%zu].release[%zu]", i, k);
+		if (!application_name_valid(s->release[k]))
+			yamldoc_problem(d, path, "expected the name of a secret, found %s",
+					yamldoc_quoted(s->release[k], found));
+		for (size_t before = 0; before < k; before++) {
+			if (strcmp(s->release[before], s->release[k]) == 0)
+				yamldoc_problem(d, path,
+						"expected each secret once, found %s again",
+						yamldoc_quoted(s->release[k], found));
+		}
+	}
+}
+
+static int read_stage(struct yamldoc *d, struct policy *p, size_t i)
+{
+	const struct policy_stage_form *s = &p->form->stages[i];
+	struct policy_stage *stage = &p->stages[i];
+	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
+	const char **release;
+	uint64_t number;
+
+	snprintf(path, sizeof(path), "stages[%zu].stage", i);
+	if (quantity_count(s->stage, &number) < 0 || number != i + 1)
+		yamldoc_problem(d, path,
+				"expected %zu (stages from 1, in order, without a gap), "
+				"found %s",
+				i + 1, yamldoc_quoted(s->stage, found));
+	snprintf(path, sizeof(path), "stages[%zu].after", i);
+	if (s->after == AFTER_STATIC && !p->form->static_rules)
+		yamldoc_problem(d, path, "expected reference values under \"static\", found none");
+	if (s->after == AFTER_DYNAMIC && !p->form->dynamic)
+		yamldoc_problem(d, path, "expected rules under \"dynamic\", found none");
+	snprintf(path, sizeof(path), "stages[%zu].within", i);
+	if (s->within && quantity_duration(s->within, &stage->within_ns) < 0)
+		yamldoc_problem(d, path, "expected " QUANTITY_DURATION ", found %s",
+				yamldoc_quoted(s->within, found));
+	check_release(d, s, i);
+
+	release = arena_alloc(p->arena, (s->n_release + 1) * sizeof(*release));
+	if (!release)
+		return -ENOMEM;
+	for (size_t k = 0; k < s->n_release; k++)
+		release[k] = s->release[k];
+	stage->stage = (uint32_t)i + 1;
+	stage->after = s->after == AFTER_STATIC ? POLICY_STATIC : POLICY_DYNAMIC;
+	stage->release = release;
+	return 0;
+}
+
+static int read_stages(struct yamldoc *d, struct policy *p)
+{
+	int r;
+
+	p->stages = arena_alloc(p->arena, (p->form->n_stages + 1) * sizeof(*p->stages));
+	if (!p->stages)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->form->n_stages; i++) {
+		r = read_stage(d, p, i);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_form(struct yamldoc *d, struct policy *p)
+{
+	struct policy_form *f = p->form;
+	char found[YAMLDOC_FOUND_MAX];
+	int r;
+
+	if (!application_name_valid(f->application))
+		yamldoc_problem(
+			d, "application",
+			"expected a name of 1 to %d letters, digits, '.', '_', '-', found %s",
+			APPLICATION_NAME_MAX, yamldoc_quoted(f->application, found));
+	p->version = 1;
+	read_u32(d, "version", f->version, 1, UINT32_MAX, &p->version);
+	p->report_every = 1;
+	if (f->report_every)
+		read_u32(d, "report_every.max", f->report_every->max, 1, QUANTITY_EVERY_MAX,
+			 &p->report_every);
+	r = read_platforms(d, p);
+	if (r < 0)
+		return r;
+	if (f->platforms->soft) {
+		r = read_soft(d, p, f->platforms->soft);
+		if (r < 0)
+			return r;
+	}
+	r = read_pcrs(d, p);
+	if (r < 0)
+		return r;
+	p->configs = policy_read_digests(d, p->arena, "configurations", f->configurations,
+					 f->n_configurations, HASH_SHA384);
+	if (!p->configs)
+		return -ENOMEM;
+	if (f->dynamic) {
+		r = policy_read_rules(d, p->arena, f->dynamic);
+		if (r < 0)
+			return r;
+	}
+	return read_stages(d, p);
+}
+
+static int parse(struct yamldoc *d, struct policy **ret)
+{
+	CLEANUP(policy_freep) struct policy *p = NULL;
+	int r;
+
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->ek_ca = BYTES_INIT(EK_CA_MAX);
+	r = arena_new(POLICY_MEMORY_MAX, &p->arena);
+	if (r < 0)
+		return r;
+	r = yamldoc_load(d, &policy_schema, &p->form);
+	if (r < 0)
+		return r;
+	r = read_form(d, p);
+	if (r < 0)
+		return r;
+	r = yamldoc_verdict(d);
+	if (r < 0)
+		return r;
+	*ret = TAKE(p);
+	return 0;
+}
+
+int policy_parse(struct view text, const char *file, struct policy **ret, char **ret_error)
+{
+	CLEANUP(yamldoc_freep) struct yamldoc *d = NULL;
+	char *problems;
+	int r;
+
+	r = yamldoc_open(text, POLICY_TEXT_MAX, file, &d);
+	if (r < 0)
+		return r;
+	r = parse(d, ret);
+	if (r != -EINVAL)
+		return r;
+	problems = yamldoc_take_problems(d);
+	if (!problems)
+		return -ENOMEM;
+	*ret_error = problems;
+	return -EINVAL;
+}
+
+const char *policy_application(const struct policy *p)
+{
+	return p->form->application;
+}
+
+uint32_t policy_version(const struct policy *p)
+{
+	return p->version;
+}
+
+bool policy_allows_platform(const struct policy *p, const char *platform)
+{
+	for (char **named = p->platforms; *named; named++) {
+		if (strcmp(*named, platform) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool policy_tpm_event_log_required(const struct policy *p)
+{
+	const struct policy_tpm *tpm = p->form->platforms->tpm;
+
+	return tpm && tpm->event_log == EVENT_LOG_REQUIRE;
+}
+
+size_t policy_tpm_pcr(const struct policy *p, unsigned int index, const struct digest **ret)
+{
+	if (index >= POLICY_PCRS || p->pcrs[index].n == 0)
+		return 0;
+	*ret = p->pcrs[index].values;
+	return p->pcrs[index].n;
+}
+
+enum hash_alg policy_tpm_bank(const struct policy *p)
+{
+	const struct policy_tpm *tpm = p->form->platforms->tpm;
+
+	return tpm && tpm->bank ? tpm->bank : HASH_SHA256;
+}
+
+const char *policy_tpm_ek_ca_file(const struct policy *p)
+{
+	return p->form->platforms->tpm ? p->form->platforms->tpm->ek_ca : NULL;
+}
+
+struct view policy_tpm_ek_ca(const struct policy *p)
+{
+	return bytes_view(&p->ek_ca);
+}
+
+int policy_attach_ek_ca(struct policy *p, struct view pem)
+{
+	bytes_reset(&p->ek_ca);
+	return bytes_append_view(&p->ek_ca, pem);
+}
+
+const char *const *policy_soft_keys(const struct policy *p)
+{
+	return p->form->platforms->soft ? p->form->platforms->soft->lower : NULL;
+}
+
+const char *policy_manifest_file(const struct policy *p)
+{
+	return p->form->static_rules ? p->form->static_rules->manifest : NULL;
+}
+
+int policy_attach_manifest(struct policy *p, struct view text, char **ret_error)
+{
+	CLEANUP(bytes_cleanup) struct bytes canonical = BYTES_INIT(MANIFEST_MAX);
+	CLEANUP(manifest_done) struct manifest m;
+	struct digest digest;
+	char *why = NULL;
+	int r;
+
+	manifest_init(&m);
+	r = manifest_read(text, &m);
+	/* What is measured is compared with the canonical text, whatever tool wrote this one. */
+	if (r == 0)
+		r = manifest_write(&m, &canonical);
+	if (r == 0)
+		r = digest_of(HASH_SHA384, bytes_view(&canonical), &digest);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		if (asprintf(&why,
+			     "expected an mtree manifest with full paths, found another text "
+			     "(%s)",
+			     strerror(-r)) < 0)
+			return -ENOMEM;
+		*ret_error = why;
+		return -EINVAL;
+	}
+	manifest_done(&p->manifest);
+	p->manifest = m;
+	manifest_init(&m);
+	p->manifest_m = digest;
+	p->has_manifest = true;
+	return 0;
+}
+
+const struct manifest *policy_manifest(const struct policy *p)
+{
+	return p->has_manifest ? &p->manifest : NULL;
+}
+
+bool policy_requires_initrd(const struct policy *p)
+{
+	return p->form->initrd == INITRD_REQUIRE;
+}
+
+uint32_t policy_report_every_max(const struct policy *p)
+{
+	return p->report_every;
+}
+
+size_t policy_configs(const struct policy *p, const struct digest **ret)
+{
+	*ret = p->configs;
+	return p->form->n_configurations;
+}
+
+size_t policy_stage_count(const struct policy *p)
+{
+	return p->form->n_stages;
+}
+
+const struct policy_stage *policy_stage(const struct policy *p, uint32_t stage)
+{
+	return stage >= 1 && stage <= p->form->n_stages ? &p->stages[stage - 1] : NULL;
+}

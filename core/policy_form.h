@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_POLICY_FORM_H
+#define ASSAY_POLICY_FORM_H
+
+#include "address.h"
+#include "arena.h"
+#include "policy.h"
+#include "yamldoc_form.h"
+
+/*
+ * A policy as it is written: one structure a mapping, filled in by libcyaml. Members
+ * after a blank line are what the texts above mean; policy_rules.c works them out. A pointer that
+ * is NULL stands for a rule that the policy does not have.
+ */
+
+#define POLICY_LIST_MAX	   4096
+#define POLICY_DIGESTS_MAX 16384
+#define POLICY_MEMORY_MAX  (64 * 1024 * 1024)
+
+/* What every rule may carry; a rule without a mode has that of the mapping it stands in. */
+struct policy_rule {
+	enum { MODE_UNSET, MODE_ENFORCE, MODE_WARN } mode;
+	/* Whether an item may be judged of which the collector could not see everything. */
+	enum { PARTIAL_UNSET, PARTIAL_REFUSE, PARTIAL_ACCEPT } partial;
+};
+
+enum policy_setting { SETTING_UNSET, SETTING_DENY, SETTING_WARN, SETTING_ALLOW };
+
+struct policy_limit {
+	struct policy_rule rule;
+	char *max, *min; /* one of them, by the schema */
+
+	uint64_t value;
+};
+
+struct policy_addresses {
+	struct policy_rule rule;
+	char **allow;
+	uint32_t n_allow;
+
+	struct address_pattern *patterns;
+};
+
+struct policy_jit {
+	char *max_bytes, *max_regions;
+
+	uint64_t bytes, regions;
+};
+
+struct policy_code {
+	struct policy_rule rule;
+	enum { CODE_FILES_UNSET, CODE_FILES_MANIFEST, CODE_FILES_ANY } files;
+	char **allow; /* digests of files besides the manifest's */
+	uint32_t n_allow;
+	enum policy_setting modified_text, anonymous, deleted;
+	struct policy_jit *jit;
+
+	struct digest *digests;
+};
+
+struct policy_connections {
+	struct policy_rule rule;
+	char **allow;
+	uint32_t n_allow;
+	struct policy_addresses *incoming;
+
+	struct address_pattern *patterns;
+};
+
+struct policy_traffic {
+	struct policy_rule rule;
+	struct policy_limit *sent, *received;
+};
+
+struct policy_memory {
+	struct policy_rule rule;
+	struct policy_limit *resident, *proportional;
+};
+
+struct policy_cpu {
+	struct policy_rule rule;
+	struct policy_limit *share;
+};
+
+struct policy_disk {
+	struct policy_rule rule;
+	char **writes_within;
+	uint32_t n_writes_within;
+	struct policy_limit *used, *available;
+};
+
+struct policy_equal {
+	const char *name, *value;
+};
+
+struct policy_environment {
+	struct policy_rule rule;
+	char **deny, **only;
+	uint32_t n_deny, n_only;
+
+	struct policy_equal *equal;
+	size_t n_equal;
+};
+
+struct policy_log {
+	struct policy_rule rule;
+	const char *pattern;
+	uint64_t max;
+};
+
+struct policy_unchanged {
+	struct policy_rule rule;
+	enum form_bool unchanged;
+};
+
+struct policy_processes {
+	struct policy_rule rule;
+	char *max;
+	char **users;
+	uint32_t n_users;
+
+	uint64_t max_value;
+	uint32_t *uids;
+};
+
+struct policy_paths {
+	struct policy_rule rule;
+	char **allow;
+	uint32_t n_allow;
+};
+
+struct policy_kernel {
+	struct policy_rule rule;
+	struct policy_limit *lost;
+	enum policy_setting foreign_access;
+	struct policy_paths *exec;
+	char **require;
+	uint32_t n_require;
+};
+
+struct policy_dynamic {
+	struct policy_rule rule;
+	struct policy_code *code;
+	struct policy_addresses *listen;
+	struct policy_connections *connections;
+	struct policy_traffic *traffic;
+	struct policy_memory *memory;
+	struct policy_cpu *cpu;
+	struct policy_disk *disk;
+	struct policy_environment *environment;
+	struct policy_unchanged *start_time, *static_files;
+	struct policy_processes *processes;
+	struct policy_kernel *kernel;
+	struct policy_limit *missed_nodes;
+
+	struct policy_log *logs;
+	size_t n_logs;
+};
+
+struct policy_soft {
+	char **keys;
+	uint32_t n_keys;
+
+	const char **lower; /* NULL-terminated */
+};
+
+struct policy_tpm {
+	enum hash_alg bank; /* 0: not given */
+	char *ek_ca;
+	enum { EVENT_LOG_UNSET, EVENT_LOG_REQUIRE, EVENT_LOG_ALLOW } event_log;
+};
+
+struct policy_platforms {
+	struct policy_soft *soft;
+	struct policy_tpm *tpm;
+};
+
+struct policy_static {
+	struct policy_rule rule;
+	char *manifest;
+};
+
+struct policy_stage_form {
+	char *stage;
+	enum { AFTER_UNSET, AFTER_STATIC, AFTER_DYNAMIC } after;
+	char **release;
+	uint32_t n_release;
+	char *within;
+};
+
+struct policy_form {
+	char *application, *version;
+	struct policy_platforms *platforms;
+	enum { INITRD_UNSET, INITRD_REQUIRE, INITRD_ANY } initrd;
+	struct policy_limit *report_every;
+	char **configurations;
+	uint32_t n_configurations;
+	struct policy_static *static_rules;
+	struct policy_dynamic *dynamic;
+	struct policy_stage_form *stages;
+	uint32_t n_stages;
+};
+
+/* The schema of struct policy_form. */
+extern const struct cyaml_schema_value policy_schema;
+
+#define POLICY_PCRS 24
+
+struct policy {
+	struct policy_form *form;
+	struct arena *arena; /* all that the form's texts mean */
+	char **platforms;    /* named ones; NULL-terminated */
+	uint32_t version;
+	struct {
+		struct digest *values;
+		size_t n;
+	} pcrs[POLICY_PCRS];
+	struct digest *configs;
+	struct policy_stage *stages;
+	uint32_t report_every;
+	struct bytes ek_ca;
+	struct manifest manifest;
+	struct digest manifest_m; /* SHA-384 of its canonical text */
+	bool has_manifest;
+};
+
+/* Works out the rules of `dynamic`; problems go to d. -ENOMEM. */
+MUST_CHECK int policy_read_rules(struct yamldoc *d, struct arena *arena,
+				 struct policy_dynamic *rules);
+
+/* Digests of one algorithm, in the arena; path names the list. NULL: a problem or no memory. */
+struct digest *policy_read_digests(struct yamldoc *d, struct arena *arena, const char *path,
+				   char *const *texts, size_t n, enum hash_alg alg);
+
+#endif
