@@ -22,6 +22,7 @@ void appraisal_pass(struct appraisal *a)
 	a->checks++;
 }
 
+PRINTF_LIKE(5, 0)
 static void fill(struct reason *r, bool warning, const char *rule, const char *expected,
 		 const char *seen_format, va_list args)
 {
@@ -41,6 +42,7 @@ static struct reason *last_warning(struct appraisal *a)
 	return NULL;
 }
 
+PRINTF_LIKE(5, 0)
 static void add_reason(struct appraisal *a, bool warn_only, const char *rule, const char *expected,
 		       const char *seen_format, va_list args)
 {

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+
+#include "mi.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct bytes packed = BYTES_INIT(MI_MAX);
+	Assay__File *file;
+	uint32_t index;
+	struct mi *mi;
+
+	if (mi_unpack(view_of(data, size), &mi) < 0)
+		return 0;
+	assert(arena_used(mi->arena) <= MI_MEMORY_MAX);
+	if (mi_pack(mi, &packed) == 0) {
+		struct mi *again;
+
+		if (mi_unpack(bytes_view(&packed), &again) == 0)
+			mi_free(again);
+	}
+	/* The table of files takes what came from outside. */
+	if (mi_file(mi, 1, 1, "/a", &index, &file) == 0)
+		assert(mi->msg->files[index - 1] == file);
+	bytes_done(&packed);
+	mi_free(mi);
+	return 0;
+}
