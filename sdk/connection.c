@@ -183,8 +183,9 @@ static int send_request(struct assay *a, Assay__Request *request, const struct d
 	for (;;) {
 		if (send(a->fd, packet, len, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
 			return 0;
+		/* Whoever closed it may have said why: that can still be read. */
 		if (errno == EPIPE || errno == ECONNRESET)
-			return connection_end(a, -ECONNRESET);
+			return 0;
 		if (errno == EINTR)
 			continue;
 		if (errno != EAGAIN)
@@ -288,7 +289,8 @@ int connection_call(struct assay *a, Assay__Request *request, struct deadline by
 		r = receive(a, &by, &got);
 		if (r < 0)
 			return r;
-		if (got.msg->id == a->id)
+		/* Who belongs to no application is told so, whatever was asked. */
+		if (got.msg->id == a->id || (got.msg->id == 0 && got.msg->error == -EPERM))
 			goto answered;
 		if (got.msg->id > a->id || (got.msg->id == 0 && !a->subscribed))
 			break;

@@ -184,10 +184,10 @@ static int event_of_answer(struct answer *from, struct event *to)
 	to->event.stage = m->stage;
 	to->event.message = m->message;
 	to->event.status = m->n_status > 0 ? status : NULL;
-	/* The status comes after the event, and may already speak of a later measurement. */
-	to->event.verdict = m->error < 0      ? ASSAY_REFUSED
-			    : m->n_status > 0 ? status[0].verdict
-					      : ASSAY_ACCEPTED;
+	/* 0 and EACCES are verdicts; anything else says why there is none yet. */
+	to->event.verdict = m->error == 0	  ? ASSAY_ACCEPTED
+			    : m->error == -EACCES ? ASSAY_REFUSED
+						  : ASSAY_PENDING;
 	return 0;
 }
 

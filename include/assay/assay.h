@@ -142,8 +142,9 @@ void assay_secret_free(struct assay_secret *s);
  *
  * Tells assayd that stage i (from 1) begins: it measures the application and, if that passes,
  * the stage's secret can be got. Returns when assayd has taken the request, not when it is judged.
- * -EACCES: refused; -EINVAL: no such stage, or out of order; -EALREADY: that stage was passed
- * or is being measured.
+ * It is 0 also for a stage that has begun or passed already. -EACCES: refused, now or earlier;
+ * -ERANGE: not the next stage; -EINVAL: stage is 0; -ENOTSUP: assayd is not configured to measure
+ * this application at stages.
  */
 ASSAY_MUST_CHECK int assay_begin_stage(struct assay *a, uint32_t stage, int timeout_ms);
 
