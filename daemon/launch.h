@@ -68,8 +68,8 @@ struct launch_in {
 struct launch_events {
 	/* It runs. */
 	void (*started)(void *arg);
-	/* Nothing was started and the child is gone: step in words ("user", "execve", "measured
-	 * files"), errno. */
+	/* May come before launch_go. Nothing was started and the child is gone: step in words
+	 * ("user", "execve", "measured files"), errno. */
 	void (*failed)(void *arg, const char *step, int error);
 	/* After started: it ended, with the status of waitpid(2). */
 	void (*exited)(void *arg, int status);
