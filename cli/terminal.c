@@ -19,7 +19,7 @@ const char *terminal_colour(FILE *on, enum colour c)
 	return (no && no[0]) || !isatty(fileno(on)) ? "" : sequences[c];
 }
 
-static void say(const char *what, enum colour c, const char *format, va_list args)
+static void PRINTF_LIKE(3, 0) say(const char *what, enum colour c, const char *format, va_list args)
 {
 	fprintf(stderr, "%sassay: %s", terminal_colour(stderr, c), what);
 	vfprintf(stderr, format, args);

@@ -18,7 +18,7 @@ const char *terminal_colour(FILE *on, enum colour c);
 
 /* A line on standard error: "assay: ...". */
 void terminal_error(const char *format, ...) PRINTF_LIKE(1, 2);
-void terminal_verror(const char *format, va_list args);
+void terminal_verror(const char *format, va_list args) PRINTF_LIKE(1, 0);
 void terminal_warning(const char *format, ...) PRINTF_LIKE(1, 2);
 void terminal_note(const char *format, ...) PRINTF_LIKE(1, 2);
 
