@@ -16,8 +16,8 @@
 #include "claims.h"
 #include "cleanup.h"
 #include "deliver.h"
-#include "proto/frame.h"
 #include "log.h"
+#include "proto/frame.h"
 
 /* Foreign callers that have connected and asked nothing yet. */
 #define FOREIGN_MAX 16
@@ -298,6 +298,11 @@ void app_socket_on_packet(struct app_peer *p, struct view packet, bool cut, pid_
 		app_peer_finish(p);
 		return;
 	}
+	/* Its answer would look like an event. */
+	if (request->id == 0) {
+		send_result(p, 0, -EINVAL, "requests are numbered from 1");
+		return;
+	}
 	if ((size_t)request->body_case >= ARRAY_LEN(request_table) ||
 	    !request_table[request->body_case].handle) {
 		send_result(p, request->id, -EBADMSG, "a request without content");
@@ -531,7 +536,10 @@ void app_socket_event(struct app_socket *s, int application, uint32_t stage, int
 			continue;
 		answer.stage = stage;
 		answer.error = error;
-		answer.message = (char *)(message ? message : "");
+		/* Never empty: a message of zero bytes reads like the end of the connection. */
+		answer.message = (char *)(message && *message ? message
+					  : error < 0	      ? strerror(-error)
+							      : "accepted");
 		send_answer(p, &answer, -1, 0);
 	}
 }
