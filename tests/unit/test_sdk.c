@@ -793,7 +793,7 @@ static void make_block(const char *path, uint32_t index, size_t size)
 
 static void blocks_open_with_their_stage(void **state)
 {
-	char path[] = "/tmp/assay-test-block-XXXXXX";
+	char path[] = P_tmpdir "/assay-test-block-XXXXXX";
 	struct assay_block *b = NULL;
 	struct server server;
 	struct assay *a;
