@@ -46,10 +46,30 @@ static const char *colour_on(enum log_level level)
 	return level <= LOG_LEVEL_ERROR ? "\033[31m" : level == LOG_LEVEL_WARNING ? "\033[33m" : "";
 }
 
+/*
+ * Texts quote what came from outside. A control character in them could rewrite
+ * the terminal, a newline forge a message: lines go on after a tab.
+ */
+static const char *tame(const char *text, char *to, size_t size)
+{
+	size_t len = 0;
+
+	for (const unsigned char *s = (const unsigned char *)text; *s && len + 5 < size; s++) {
+		if (*s == '\n')
+			len += (size_t)snprintf(to + len, size - len, "\n\t");
+		else if ((*s < ' ' && *s != '\t') || *s == 0x7f)
+			len += (size_t)snprintf(to + len, size - len, "\\x%02x", *s);
+		else
+			to[len++] = (char)*s;
+	}
+	to[len] = '\0';
+	return to;
+}
+
 void log_at(enum log_level level, const char *format, ...)
 {
 	va_list args;
-	char text[2048];
+	char text[2048], shown[4096];
 
 	if (level > out.level)
 		return;
@@ -61,14 +81,16 @@ void log_at(enum log_level level, const char *format, ...)
 		return;
 	}
 	fprintf(stderr, "%s%s: %s%s%s\n", colour_on(level), out.name,
-		level <= LOG_LEVEL_ERROR ? "error: " : level == LOG_LEVEL_WARNING ? "warning: " : "",
-		text, out.colour && *colour_on(level) ? "\033[0m" : "");
+		level <= LOG_LEVEL_ERROR     ? "error: "
+		: level == LOG_LEVEL_WARNING ? "warning: "
+					     : "",
+		tame(text, shown, sizeof(shown)), out.colour && *colour_on(level) ? "\033[0m" : "");
 }
 
 void log_step(const char *step, const char *application, const char *format, ...)
 {
 	va_list args;
-	char text[2048];
+	char text[2048], shown[4096];
 
 	if (LOG_LEVEL_INFO > out.level)
 		return;
@@ -82,5 +104,5 @@ void log_step(const char *step, const char *application, const char *format, ...
 		return;
 	}
 	fprintf(stderr, "%s: %s%-3s%s %s: %s\n", out.name, out.colour ? "\033[36m" : "", step,
-		out.colour ? "\033[0m" : "", application, text);
+		out.colour ? "\033[0m" : "", application, tame(text, shown, sizeof(shown)));
 }

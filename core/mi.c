@@ -47,6 +47,7 @@ int mi_reset(struct mi *mi)
 	arena_reset(mi->arena);
 	mi->index = NULL;
 	mi->index_room = mi->indexed = 0;
+	mi->received = false;
 	return mi_message(mi);
 }
 
@@ -56,6 +57,9 @@ int mi_push(struct mi *mi, size_t *n, void *array, void *item)
 
 	if (!item)
 		return -ENOMEM;
+	/* protobuf-c made its arrays just as long as they are: there is no room to grow into. */
+	if (mi->received)
+		return -EROFS;
 	/* Grows at powers of two; the arena keeps the outgrown arrays, half the size in all. */
 	if ((*n & (*n - 1)) == 0) {
 		size_t room = *n ? 2 * *n : 1;
@@ -303,6 +307,7 @@ int mi_unpack(struct view packed, struct mi **ret)
 	mi->msg = assay__mi__unpack(arena_allocator(mi->arena), packed.len, packed.data);
 	if (!mi->msg)
 		return -EBADMSG;
+	mi->received = true;
 	*ret = TAKE(mi);
 	return 0;
 }

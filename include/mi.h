@@ -2,6 +2,8 @@
 #ifndef ASSAY_MI_H
 #define ASSAY_MI_H
 
+#include <stdbool.h>
+
 #include "arena.h"
 #include "bytes.h"
 #include "digest.h"
@@ -20,6 +22,8 @@
 struct mi {
 	struct arena *arena;
 	Assay__Mi *msg;
+
+	bool received; /* by mi_unpack(): only to be read */
 
 	/* Of mi_file(): positions in msg->files by hash, 0 for a free place. */
 	uint32_t *index;
@@ -45,7 +49,10 @@ MUST_CHECK int mi_reset(struct mi *mi);
 		made_;                                                                             \
 	})
 
-/* Adds item to a repeated field, whose count and array are *n and *array. -ENOMEM. */
+/*
+ * Adds item to a repeated field, whose count and array are *n and *array. -ENOMEM.
+ * -EROFS: the MI was received.
+ */
 MUST_CHECK int mi_push(struct mi *mi, size_t *n, void *array, void *item);
 
 /* Copies text or bytes into the MI. -ENOMEM. Text that is not UTF-8 is escaped as \xNN. */
@@ -68,7 +75,7 @@ MUST_CHECK int mi_file(struct mi *mi, uint64_t device, uint64_t inode, const cha
 /* Serialises into ret, whose maximum should be MI_MAX. -EMSGSIZE: too much was seen. */
 MUST_CHECK int mi_pack(const struct mi *mi, struct bytes *ret);
 
-/* The MI in these bytes. -EBADMSG: not an MI, or past the limits above. */
+/* The MI in these bytes, to be read. -EBADMSG: not an MI, or past the limits above. */
 MUST_CHECK int mi_unpack(struct view packed, struct mi **ret);
 
 #endif

@@ -19,9 +19,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (mi_unpack(bytes_view(&packed), &again) == 0)
 			mi_free(again);
 	}
-	/* The table of files takes what came from outside. */
-	if (mi_file(mi, 1, 1, "/a", &index, &file) == 0)
-		assert(mi->msg->files[index - 1] == file);
+	/* The table of files finds what came from outside. */
+	for (size_t i = 0; i < mi->msg->n_files; i++) {
+		const Assay__File *f = mi->msg->files[i];
+
+		if (mi_file(mi, f->device, f->inode, f->path, &index, &file) == 0)
+			assert(mi->msg->files[index - 1] == file);
+	}
 	bytes_done(&packed);
 	mi_free(mi);
 	return 0;

@@ -84,6 +84,47 @@ static void hex_is_read_strictly(void **state)
 	}
 }
 
+static void a_text_may_fill_all_the_room(void **state)
+{
+	struct bytes b = BYTES_INIT(10);
+
+	(void)state;
+	assert_int_equal(bytes_printf(&b, "%s", "0123456789a"), -EMSGSIZE);
+	assert_int_equal(b.len, 0);
+	assert_int_equal(bytes_printf(&b, "%s-%d", "01234567", 9), 0);
+	assert_memory_equal(b.data, "01234567-9", 10);
+	assert_int_equal(bytes_printf(&b, "x"), -EMSGSIZE);
+	bytes_done(&b);
+}
+
+static const struct {
+	const char *what, *text, *pieces[4];
+} lines[] = {
+	{ "nothing at all", "", { NULL } },
+	{ "no stop: all that is left", "abc", { "abc", NULL } },
+	{ "between stops", "a,bc,d", { "a", "bc", "d", NULL } },
+	{ "empty pieces", ",a,,", { "", "a", "", NULL } },
+	{ "only a stop", ",", { "", NULL } },
+};
+
+static void pieces_end_at_the_stop(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		struct reader r = reader_of(view_text(lines[i].text));
+		struct view v = view_text("untouched");
+		size_t n = 0;
+
+		for (; lines[i].pieces[n]; n++) {
+			if (read_until(&r, ',', &v) != 0 || !view_is(v, lines[i].pieces[n]))
+				fail_msg("%s: piece %zu", lines[i].what, n);
+		}
+		v = view_text("untouched");
+		if (read_until(&r, ',', &v) != -EBADMSG || !view_is(v, "untouched"))
+			fail_msg("%s: goes on", lines[i].what);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -91,6 +132,8 @@ int main(void)
 		cmocka_unit_test(numbers_read_in_both_orders),
 		cmocka_unit_test(each_read_cut_short_is_refused),
 		cmocka_unit_test(hex_is_read_strictly),
+		cmocka_unit_test(a_text_may_fill_all_the_room),
+		cmocka_unit_test(pieces_end_at_the_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

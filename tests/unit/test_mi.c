@@ -138,6 +138,9 @@ static void files_of_a_received_mi_are_found(void **state)
 	assert_int_equal(mi_unpack(bytes_view(&packed), &back), 0);
 	assert_int_equal(mi_file(back, 1, 2, "/b", &index, &f), 0);
 	assert_int_equal(index, 2);
+	/* It is what was received: nothing can be added to it. */
+	assert_int_equal(mi_file(back, 1, 3, "/c", &index, &f), -EROFS);
+	assert_int_equal(mi_push(back, &back->msg->n_files, &back->msg->files, f), -EROFS);
 	assert_int_equal(back->msg->n_files, 2);
 	bytes_done(&packed);
 }
