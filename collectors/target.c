@@ -406,14 +406,31 @@ static int take_snapshot(struct target_state *s, bool *ret_lost)
 	return t->processes && s->details ? r : -ENOMEM;
 }
 
+bool target_path_deleted(int proc_fd, char *path, const struct stat *st)
+{
+	static const char mark[] = " (deleted)";
+	size_t len = strlen(path), cut = sizeof(mark) - 1;
+	char seen[PATH_MAX + 32];
+	struct stat named;
+
+	if (len <= cut || strcmp(path + len - cut, mark) != 0)
+		return false;
+	snprintf(seen, sizeof(seen), "root%s", path);
+	if (st->st_nlink > 0 && path[0] == '/' && fstatat(proc_fd, seen, &named, 0) == 0 &&
+	    named.st_ino == st->st_ino && named.st_dev == st->st_dev)
+		return false;
+	path[len - cut] = '\0';
+	return true;
+}
+
 static int write_process(const struct target_process *p, struct target_detail *d, struct mi *mi)
 {
-	static const char gone[] = " (deleted)";
-	char path[PATH_MAX + sizeof(gone)];
+	char path[PATH_MAX + 16];
 	Assay__Process *out;
 	Assay__File *file;
 	struct stat st;
 	ssize_t len;
+	bool gone;
 	int r;
 
 	out = MI_MESSAGE(mi, Assay__Process, assay__process__init);
@@ -432,14 +449,12 @@ static int write_process(const struct target_process *p, struct target_detail *d
 	len = readlinkat(p->proc_fd, "exe", path, sizeof(path) - 1);
 	if (len > 0 && fstatat(p->proc_fd, "exe", &st, 0) == 0) {
 		path[len] = '\0';
-		if (st.st_nlink == 0 && (size_t)len > sizeof(gone) - 1 &&
-		    strcmp(path + len - (sizeof(gone) - 1), gone) == 0)
-			path[(size_t)len - (sizeof(gone) - 1)] = '\0';
+		gone = target_path_deleted(p->proc_fd, path, &st);
 		r = mi_file(mi, st.st_dev, st.st_ino, path, &d->executable, &file);
 		if (r < 0)
 			return r;
 		file->size = (uint64_t)st.st_size;
-		file->deleted = st.st_nlink == 0;
+		file->deleted = gone;
 	}
 	out->executable = d->executable;
 	return mi_push(mi, &mi->msg->n_processes, &mi->msg->processes, out);

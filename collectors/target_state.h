@@ -2,6 +2,8 @@
 #ifndef ASSAY_COLLECTORS_TARGET_STATE_H
 #define ASSAY_COLLECTORS_TARGET_STATE_H
 
+#include <sys/stat.h>
+
 #include "collectors/follow.h"
 #include "collectors/proc_text.h"
 #include "target.h"
@@ -36,6 +38,13 @@ struct target_state {
 
 /* Reads the file of that name in the directory whole into b, from the start. */
 MUST_CHECK int target_read(int proc_fd, const char *name, struct bytes *b);
+
+/*
+ * The kernel writes " (deleted)" behind the path of a file that its name no longer
+ * leads to. True if that is what the end of path means, which is then cut off, and not how the
+ * file is called. st is of the file, proc_fd of a process that sees it.
+ */
+bool target_path_deleted(int proc_fd, char *path, const struct stat *st);
 
 static inline const struct target_detail *target_detail(const struct target *t, size_t i)
 {

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_COLLECTORS_MAPPINGS_H
+#define ASSAY_COLLECTORS_MAPPINGS_H
+
+#include "bytes.h"
+#include "collectors/proc_text.h"
+
+/* Executable memory of a process, as the kernel has it now. */
+
+/* Most executable mappings of one process that are measured. */
+#define MAPPINGS_MAX 16384
+
+/* Which of the kernel's ways work here; found out at the first use. Zero to begin with. */
+struct mappings_ways {
+	bool no_query; /* PROCMAP_QUERY (Linux 6.11): then the text of maps is taken apart */
+	bool no_scan;  /* PAGEMAP_SCAN (Linux 6.7): then pagemap's own bits */
+};
+
+/*
+ * Calls on_mapping for each executable mapping, in order of address; its name is lent for
+ * the call. text is room for reading, used where the kernel cannot be asked better.
+ * -ESRCH: the process is gone. -E2BIG: more than MAPPINGS_MAX.
+ */
+MUST_CHECK int mappings_executable(struct mappings_ways *ways, int proc_fd, struct bytes *text,
+				   int (*on_mapping)(void *arg, const struct proc_mapping *m),
+				   void *arg);
+
+/*
+ * Calls on_pages for runs of pages in a mapping of a file that are private copies: somebody wrote
+ * to them, and they stay so when the old bytes are put back. pagemap_fd is /proc/PID/pagemap.
+ */
+MUST_CHECK int mappings_private_pages(struct mappings_ways *ways, int pagemap_fd, uint64_t start,
+				      uint64_t end,
+				      int (*on_pages)(void *arg, uint64_t start, uint64_t pages),
+				      void *arg);
+
+#endif
