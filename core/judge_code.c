@@ -178,8 +178,8 @@ static void judge_anonymous(const struct judging *j, const struct policy_code *c
 	const Assay__Code *item = j->mi->code;
 	struct policy_rule rule = judge_setting(code->anonymous, &code->rule);
 	uint64_t bytes = 0, regions = 0;
-	bool within = false;
 	struct judge_check c;
+	bool within;
 
 	for (size_t i = 0; item && i < item->n_processes; i++) {
 		for (size_t k = 0; k < item->processes[i]->n_anonymous; k++) {
@@ -192,11 +192,10 @@ static void judge_anonymous(const struct judging *j, const struct policy_code *c
 				bytes = UINT64_MAX;
 		}
 	}
-	if (code->jit) {
-		judge_jit(j, code, bytes, regions);
-		within = code->jit->bytes > 0 && code->jit->regions > 0;
-	}
 	/* The envelope, if it lets anything pass, stands in the place of a plain denial. */
+	within = code->jit && code->jit->bytes > 0 && code->jit->regions > 0;
+	if (code->jit && (within || !judge_wanted(code->anonymous)))
+		judge_jit(j, code, bytes, regions);
 	if (within || !judge_wanted(code->anonymous) ||
 	    !begin(&c, j, &rule, "dynamic.code.anonymous", "no executable memory without a file"))
 		return;

@@ -50,44 +50,63 @@ static void judge_lost(const struct judging *j, const struct policy_limit *limit
 
 	snprintf(expected, sizeof(expected), "at most %llu events lost",
 		 (unsigned long long)limit->value);
-	if (!judge_begin(&c, j, &limit->rule, JUDGE_ABSENCE, "dynamic.kernel.lost", expected, item))
+	/* A loss makes the item partial; how much of it is bearable is what this rule says. */
+	if (!judge_begin(&c, j, &limit->rule, JUDGE_VALUE, "dynamic.kernel.lost", expected, item))
 		return;
 	lost = item->loss ? lost_since_previous(j, item->loss) : 0;
 	if (!item->loss)
 		judge_unchecked(&c, "there is no account of loss");
 	else if (lost > limit->value)
 		judge_fail(&c, "%llu lost", (unsigned long long)lost);
-	else if (!item->loss->complete && lost == 0)
-		judge_missing(&c, "the account of loss is not complete");
+	else if (!item->loss->complete && lost == 0 && limit->rule.partial != PARTIAL_ACCEPT)
+		judge_unchecked(&c, "the account of loss is not complete");
 	judge_end(&c);
+}
+
+/* The last event of the kind that is not of its harmless form, which only reads state. */
+static const Assay__KernelEvent *last_attach(const Assay__KernelEvents *item, const char *kind)
+{
+	static const char reads[] = "read";
+
+	for (size_t i = item->n_events; i > 0; i--) {
+		const Assay__KernelEvent *e = item->events[i - 1];
+
+		if (strcmp(judge_text(e->kind), kind) == 0 &&
+		    strncmp(judge_text(e->detail), reads, strlen(reads)) != 0)
+			return e;
+	}
+	return NULL;
 }
 
 static void judge_foreign(const struct judging *j, const struct policy_kernel *k)
 {
-	static const char kind[] = "foreign_access";
+	static const char kind[] = "foreign_access", checks[] = "foreign_access_checks";
 	struct policy_rule rule = judge_setting(k->foreign_access, &k->rule);
 	const Assay__KernelEvents *item = j->mi->kernel;
 	const Assay__EventCounter *counter = counter_of(item, kind);
+	const Assay__EventCounter *unknown = counter_of(item, checks);
+	const Assay__KernelEvent *e;
 	struct judge_check c;
 	uint64_t n;
 
 	if (!judge_begin(&c, j, &rule, JUDGE_ABSENCE, "dynamic.kernel.foreign_access",
 			 "no access by other processes", item))
 		return;
+	/* The counter decides; events, of which the ring may have lost some, only explain. */
+	n = counter ? since_previous(j, counter, kind) : 0;
+	e = last_attach(item, kind);
 	if (!counter)
 		judge_unchecked(&c, "it is not counted");
-	n = counter ? since_previous(j, counter, kind) : 0;
-	for (size_t i = 0; i < item->n_events; i++) {
-		const Assay__KernelEvent *e = item->events[i];
-
-		if (strcmp(judge_text(e->kind), kind) != 0)
-			continue;
-		judge_fail(&c, "process %u reached into process %u: %s", e->actor, e->pid,
-			   judge_text(e->detail));
-		n -= n > 0;
-	}
+	else if (n > 0 && e)
+		judge_fail(&c, "%llu, the last known by process %u at process %u: %s",
+			   (unsigned long long)n, e->actor, e->pid, judge_text(e->detail));
+	else if (n > 0)
+		judge_fail(&c, "%llu, without detail", (unsigned long long)n);
+	/* Through a path, as /proc/PID/mem: the kernel's check does not say whose memory it was. */
+	n = unknown ? since_previous(j, unknown, checks) : 0;
 	if (n > 0)
-		judge_fail(&c, "%llu accesses without detail", (unsigned long long)n);
+		judge_missing(&c, "%llu on this machine at a process that is not known",
+			      (unsigned long long)n);
 	judge_end(&c);
 }
 
