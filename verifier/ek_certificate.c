@@ -116,6 +116,9 @@ static const char *leaf_fault(X509 *x)
 	/* A CA's certificate chains as well; its key would then pass for a chip's. */
 	if (X509_check_ca(x) != 0)
 		return "the certificate of a CA";
+	/* UINT32_MAX where the certificate does not say. An attestation key's says: to sign. */
+	if (!(X509_get_key_usage(x) & (KU_KEY_ENCIPHERMENT | KU_KEY_AGREEMENT)))
+		return "the certificate of a key that secrets cannot be sealed to";
 	if (!usage_allows(x))
 		return "a certificate for another use (no " OID_EK " in its extended key usage)";
 	return NULL;
@@ -144,6 +147,8 @@ static int chain_add_roots(struct chain *c, struct view pem)
 	X509 *x;
 	int r = 0;
 
+	if (pem.len == 0)
+		return 0;
 	if (pem.len > INT_MAX)
 		return -EMSGSIZE;
 	bio = BIO_new_mem_buf(pem.data, (int)pem.len);
@@ -274,14 +279,14 @@ int ek_certificate_judge(struct view certificate, struct view chain, struct view
 	r = chain_read(&c, certificate, chain, roots, a);
 	if (r <= 0)
 		return r;
+	r = chain_verify(&c, now, a);
+	if (r <= 0)
+		return r;
 	fault = leaf_fault(c.leaf);
 	if (fault) {
 		appraisal_refuse(a, RULE, EXPECTED, "%s", fault);
 		return 0;
 	}
-	r = chain_verify(&c, now, a);
-	if (r <= 0)
-		return r;
 	appraisal_pass(a);
 	return 1;
 }
