@@ -10,8 +10,8 @@
 
 /* Every command, in the order of the help. */
 static const struct command *const commands[] = {
-	&command_measure,    &command_policy_check, &command_data_split, &command_data_join,
-	&command_secret_get, &command_stage_begin,  &command_status,
+	&command_measure,   &command_inspect,	 &command_policy_check, &command_data_split,
+	&command_data_join, &command_secret_get, &command_stage_begin,	&command_status,
 };
 
 int command_other_option(const struct command *c, int option)
