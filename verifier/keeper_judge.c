@@ -247,6 +247,7 @@ static int record(struct judging *g)
 	struct store_evidence e = {
 		.session = &c->session,
 		.application = g->j->application,
+		.run_id = g->j->run_id,
 		.run = g->run.id,
 		.report = c->blobs[0],
 		.measurements = c->blobs[1],

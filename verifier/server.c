@@ -238,9 +238,9 @@ static int listen_all(struct server *s)
 		r = listen_at(s, at);
 	freeaddrinfo(found);
 	if (r < 0)
-		log_error("listening at %s: %s", s->config->listen, strerror(-r));
+		log_error("listening on %s: %s", s->config->listen, strerror(-r));
 	else
-		log_notice("listening at %s", s->config->listen);
+		log_notice("listening on %s", s->config->listen);
 	return r;
 }
 

@@ -145,13 +145,15 @@ MUST_CHECK int store_seen(struct store *s, struct view claims_hash, bool *ret);
 struct store_evidence {
 	const struct store_session *session;
 	const char *application;
-	int64_t run;
-	struct view report, measurements;
+	const uint8_t *run_id;
+	int64_t run; /* 0: its head did not move */
+	struct view report, measurements; /* as in keeper_judge */
 	const struct appraisal *reasons;
 	bool accepted, latched, channel_good, measurement_good;
 	size_t checks;
 	const uint8_t *nonce; /* NULL: none */
 };
+/* *ret: the number of the signed measurement. */
 MUST_CHECK int store_evidence_add(struct store *s, const struct store_evidence *e,
 				  struct store_time now, uint64_t *ret);
 

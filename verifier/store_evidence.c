@@ -206,83 +206,95 @@ int store_seen(struct store *s, struct view claims_hash, bool *ret)
 	int r;
 
 	r = sql_number(s->db, &n, "b",
-		       "SELECT EXISTS (SELECT 1 FROM measurements WHERE claims_hash = ?)",
-		       claims_hash);
+		       "SELECT EXISTS (SELECT 1 FROM evidence WHERE claims_hash = ?)", claims_hash);
 	if (r == 0)
 		*ret = n != 0;
 	return r;
 }
 
-static int add_measurements(struct store *s, uint64_t evidence, struct view packed, json_t *list)
+/* Reasons as a JSON array, the same for the row and for the log. */
+static json_t *reasons_of(const struct appraisal *a)
 {
-	struct reader in = reader_of(packed);
-	struct keeper_measurement m;
-	struct view claims, mi;
-	int64_t number = 0;
-	int r = 0;
+	json_t *list = json_array();
 
-	while (r == 0 && in.left > 0) {
-		r = keeper_next_measurement(&in, &m, &claims, &mi);
-		if (r < 0)
-			return r;
-		r = sql_run(s->db, "uibuiiiuubb",
-			    "INSERT INTO measurements (evidence, number, claims_hash, sequence,"
-			    " kind, stage, node_kind, node, realtime_ns, claims, mi)"
-			    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			    evidence, ++number, view_of(m.claims_hash, sizeof(m.claims_hash)),
-			    m.sequence, (int64_t)m.kind, (int64_t)m.stage, (int64_t)m.node_kind,
-			    m.node_number, m.realtime_ns, claims, mi);
-		json_array_append_new(
-			list,
-			json_pack("{s:I, s:I, s:i, s:i, s:o, s:o, s:o}", "sequence",
-				  (json_int_t)m.sequence, "node", (json_int_t)m.node_number, "kind",
-				  (int)m.kind, "stage", (int)m.stage, "claims_sha512",
-				  store_json_hex(view_of(m.claims_hash, sizeof(m.claims_hash))),
-				  "claims_sha256", store_json_sha256(claims), "mi_sha256",
-				  store_json_sha256(mi)));
-	}
-	return r;
-}
-
-static int add_reasons(struct store *s, uint64_t evidence, const struct appraisal *a, json_t *list)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < a->n; i++) {
+	for (size_t i = 0; i < a->n; i++) {
 		const struct reason *why = &a->reasons[i];
 
-		r = sql_run(s->db, "uittti",
-			    "INSERT INTO reasons (evidence, number, rule, expected, seen, warning)"
-			    " VALUES (?, ?, ?, ?, ?, ?)",
-			    evidence, (int64_t)i + 1, why->rule, why->expected, why->seen,
-			    (int64_t)why->warning);
 		json_array_append_new(
 			list, json_pack("{s:o, s:o, s:o, s:b}", "rule", store_json_text(why->rule),
 					"expected", store_json_text(why->expected), "seen",
 					store_json_text(why->seen), "warning", why->warning));
 	}
+	return list;
+}
+
+/* One row; the signed one has report and nonce, and its number is the verdict's. */
+static int add_row(struct store *s, const struct store_evidence *e, struct store_time now,
+		   const struct keeper_measurement *m, struct view claims, struct view mi,
+		   bool last, const char *reasons)
+{
+	struct view nothing = view_of(NULL, 0);
+
+	return sql_run(
+		s->db, "uitbtiuiuuibbbbbiit",
+		"INSERT INTO evidence (signed, session, run, application, run_id, kind,"
+		" stage, sequence, node_kind, node, realtime_ns, received_ns, claims_hash,"
+		" claims, mi, report, nonce, accepted, latched, reasons)"
+		" VALUES (0, ?, nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+		" ?)",
+		e->session->id, e->run, e->application, view_of(e->run_id, RUN_ID_SIZE),
+		m->kind == ASSAY__CLAIMS__KIND__STATIC ? "static" : "dynamic", (int64_t)m->stage,
+		m->sequence, (int64_t)m->node_kind, m->node_number, m->realtime_ns, now.at_ns,
+		view_of(m->claims_hash, sizeof(m->claims_hash)), claims, mi,
+		last ? e->report : nothing,
+		last && e->nonce ? view_of(e->nonce, NONCE_SIZE) : nothing, (int64_t)e->accepted,
+		(int64_t)e->latched, reasons);
+}
+
+static int add_rows(struct store *s, const struct store_evidence *e, struct store_time now,
+		    const char *reasons, json_t *list, uint64_t *ret)
+{
+	struct reader in = reader_of(e->measurements);
+	struct keeper_measurement m;
+	struct view claims, mi;
+	uint64_t first = 0, id = 0;
+	int r = 0;
+
+	while (r == 0 && in.left > 0) {
+		r = keeper_next_measurement(&in, &m, &claims, &mi);
+		if (r == 0)
+			r = add_row(s, e, now, &m, claims, mi, in.left == 0, reasons);
+		if (r < 0)
+			return r;
+		id = (uint64_t)sqlite3_last_insert_rowid(s->db);
+		first = first ? first : id;
+		json_array_append_new(
+			list,
+			json_pack("{s:I, s:I, s:I, s:i, s:i, s:o, s:o, s:o}", "evidence",
+				  (json_int_t)id, "sequence", (json_int_t)m.sequence, "node",
+				  (json_int_t)m.node_number, "kind", (int)m.kind, "stage",
+				  (int)m.stage, "claims_sha512",
+				  store_json_hex(view_of(m.claims_hash, sizeof(m.claims_hash))),
+				  "claims_sha256", store_json_sha256(claims), "mi_sha256",
+				  store_json_sha256(mi)));
+	}
+	if (r == 0)
+		r = sql_run(s->db, "uu", "UPDATE evidence SET signed = ? WHERE id >= ?", id, first);
+	if (r == 0)
+		*ret = id;
 	return r;
 }
 
 int store_evidence_add(struct store *s, const struct store_evidence *e, struct store_time now,
 		       uint64_t *ret)
 {
-	json_t *measurements = json_array(), *reasons = json_array(), *detail;
+	json_t *measurements = json_array(), *reasons = reasons_of(e->reasons), *detail;
+	CLEANUP(cleanup_mem) char *text = json_dumps(reasons, JSON_COMPACT);
 	struct view nonce = view_of(e->nonce, e->nonce ? NONCE_SIZE : 0);
 	uint64_t id = 0;
 	int r;
 
-	r = sql_run(s->db, "uitibiib",
-		    "INSERT INTO evidence (session, run, application, received_ns, report,"
-		    " accepted, latched, nonce) VALUES (?, nullif(?, 0), ?, ?, ?, ?, ?, ?)",
-		    e->session->id, e->run, e->application, now.at_ns, e->report,
-		    (int64_t)e->accepted, (int64_t)e->latched, nonce);
-	if (r == 0) {
-		id = (uint64_t)sqlite3_last_insert_rowid(s->db);
-		r = add_measurements(s, id, e->measurements, measurements);
-	}
-	if (r == 0)
-		r = add_reasons(s, id, e->reasons, reasons);
+	r = text ? add_rows(s, e, now, text, measurements, &id) : -ENOMEM;
 	if (r < 0) {
 		json_decref(measurements);
 		json_decref(reasons);
@@ -306,7 +318,7 @@ int store_release_add(struct store *s, uint64_t evidence, const uint8_t nonce[NO
 		      uint32_t stage, const char *secret)
 {
 	return sql_run(s->db, "ubit",
-		       "INSERT INTO releases (evidence, nonce, stage, secret) VALUES (?, ?, ?, ?)",
+		       "INSERT INTO releases (evidence_id, nonce, stage, name) VALUES (?, ?, ?, ?)",
 		       evidence, view_of(nonce, NONCE_SIZE), (int64_t)stage, secret);
 }
 
@@ -320,20 +332,21 @@ int store_receipt_add(struct store *s, const struct store_session *session,
 
 	/* A receipt counts for what really went out to this machine, and for nothing else. */
 	r = sql_number(s->db, &evidence, "bitit",
-		       "SELECT e.id FROM measurements m JOIN evidence e ON e.id = m.evidence"
-		       " JOIN releases r ON r.evidence = e.id JOIN sessions s ON s.id = e.session"
-		       " WHERE m.claims_hash = ? AND s.attester = ? AND e.application = ? AND"
-		       " r.stage = ? AND r.secret = ? LIMIT 1",
+		       "SELECT e.id FROM evidence e JOIN releases r ON r.evidence_id = e.id"
+		       " JOIN sessions s ON s.id = e.session WHERE e.claims_hash = ? AND"
+		       " s.attester = ? AND e.application = ? AND r.stage = ? AND r.name = ?"
+		       " LIMIT 1",
 		       view_of(receipt->claims_hash, sizeof(receipt->claims_hash)),
 		       session->attester, receipt->application, (int64_t)receipt->stage,
 		       receipt->secret);
 	if (r < 0)
 		return r;
-	r = sql_run(s->db, "uiititi",
-		    "INSERT INTO receipts (session, evidence, stage, secret, pid, how, received_ns)"
-		    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-		    session->id, evidence, (int64_t)receipt->stage, receipt->secret,
-		    (int64_t)receipt->pid, receipt->how, now.at_ns);
+	r = sql_run(
+		s->db, "uiititi",
+		"INSERT INTO receipts (session, evidence_id, stage, name, pid, how, received_ns)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?)",
+		session->id, evidence, (int64_t)receipt->stage, receipt->secret,
+		(int64_t)receipt->pid, receipt->how, now.at_ns);
 	if (r == 0)
 		r = sql_run(s->db, "ii",
 			    "UPDATE runs SET delivered = 1 WHERE passed = ? AND id = (SELECT run"

@@ -27,7 +27,7 @@ static json_t *application_row(sqlite3_stmt *q)
 			 "stage", (json_int_t)sql_int(q, 2), "sequence", (json_int_t)sql_int(q, 3),
 			 "latched", sql_int(q, 4) != 0, "delivered", sql_int(q, 5) != 0, "accepted",
 			 sql_int(q, 6) != 0, "last_evidence", (json_int_t)sql_int(q, 7), "last_ns",
-			 (json_int_t)sql_int(q, 8), "reason", store_json_text(sql_text(q, 9)));
+			 (json_int_t)sql_int(q, 8), "reasons", json_loads(sql_text(q, 9), 0, NULL));
 }
 
 static int applications_of(struct store *s, int64_t attester, const char *application, json_t *list)
@@ -37,18 +37,15 @@ static int applications_of(struct store *s, int64_t attester, const char *applic
 
 	r = sql_query(
 		s->db, &q, "itt",
-		"WITH names AS (SELECT DISTINCT e.application AS application FROM evidence e"
-		" JOIN sessions s ON s.id = e.session WHERE s.attester = ?1)"
+		"WITH mine AS (SELECT e.* FROM evidence e JOIN sessions s ON s.id = e.session"
+		" WHERE s.attester = ?1), names AS (SELECT application, max(id) AS id FROM"
+		" mine GROUP BY application)"
 		" SELECT n.application, coalesce(r.run_id, x''), coalesce(r.passed, 0),"
 		" coalesce(r.sequence, 0), EXISTS (SELECT 1 FROM latches l WHERE l.attester ="
 		" ?1 AND l.application = n.application), coalesce(r.delivered, 0), e.accepted,"
-		" e.id, e.received_ns, coalesce((SELECT w.rule || ': expected ' || w.expected"
-		" || ', seen ' || w.seen FROM reasons w WHERE w.evidence = e.id AND"
-		" w.warning = 0 ORDER BY w.number LIMIT 1), '')"
-		" FROM names n JOIN evidence e ON e.id = (SELECT max(e2.id) FROM evidence e2"
-		" JOIN sessions s2 ON s2.id = e2.session WHERE s2.attester = ?1 AND"
-		" e2.application = n.application) LEFT JOIN runs r ON r.id = (SELECT"
-		" max(r2.id) FROM runs r2 WHERE r2.attester = ?1 AND r2.application ="
+		" e.id, e.received_ns, e.reasons"
+		" FROM names n JOIN evidence e ON e.id = n.id LEFT JOIN runs r ON r.id ="
+		" (SELECT max(r2.id) FROM runs r2 WHERE r2.attester = ?1 AND r2.application ="
 		" n.application) WHERE ?2 IS NULL OR n.application = ?3"
 		" ORDER BY n.application",
 		attester, application, application);

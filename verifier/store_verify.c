@@ -31,7 +31,7 @@ static void same(struct verifying *v, json_t *seen, json_t *logged, const char *
 	json_decref(seen);
 }
 
-static int check_measurements(struct verifying *v, int64_t evidence, json_t *logged)
+static int check_measurements(struct verifying *v, int64_t signed_id, json_t *logged)
 {
 	CLEANUP(sql_finalizep) sqlite3_stmt *q = NULL;
 	size_t i = 0;
@@ -39,53 +39,35 @@ static int check_measurements(struct verifying *v, int64_t evidence, json_t *log
 
 	r = sql_query(
 		v->s->db, &q, "i",
-		"SELECT claims_hash, claims, mi, sequence, stage, kind, node FROM measurements"
-		" WHERE evidence = ? ORDER BY number",
-		evidence);
+		"SELECT id, claims_hash, claims, mi, sequence, stage, kind, node FROM evidence"
+		" WHERE signed = ? ORDER BY id",
+		signed_id);
 	while (r == 0 && (r = sql_step(q)) == 1) {
 		json_t *l = json_array_get(logged, i++);
+		bool fixed = strcmp(sql_text(q, 6), "static") == 0;
+		int64_t id = sql_int(q, 0);
 
-		same(v, store_json_hex(sql_blob(q, 0)), json_object_get(l, "claims_sha512"),
-		     "the hash of Claims differs from the log", evidence);
-		same(v, store_json_sha256(sql_blob(q, 1)), json_object_get(l, "claims_sha256"),
-		     "Claims differ from the log", evidence);
-		same(v, store_json_sha256(sql_blob(q, 2)), json_object_get(l, "mi_sha256"),
-		     "MI differs from the log", evidence);
-		same(v, json_integer(sql_int(q, 3)), json_object_get(l, "sequence"),
-		     "a sequence differs from the log", evidence);
-		same(v, json_integer(sql_int(q, 4)), json_object_get(l, "stage"),
-		     "a stage differs from the log", evidence);
-		same(v, json_integer(sql_int(q, 5)), json_object_get(l, "kind"),
-		     "a kind differs from the log", evidence);
-		same(v, json_integer(sql_int(q, 6)), json_object_get(l, "node"),
-		     "a time node differs from the log", evidence);
+		v->evidence++;
+		same(v, json_integer(id), json_object_get(l, "evidence"),
+		     "evidence differs from the log", id);
+		same(v, store_json_hex(sql_blob(q, 1)), json_object_get(l, "claims_sha512"),
+		     "the hash of Claims differs from the log", id);
+		same(v, store_json_sha256(sql_blob(q, 2)), json_object_get(l, "claims_sha256"),
+		     "Claims differ from the log", id);
+		same(v, store_json_sha256(sql_blob(q, 3)), json_object_get(l, "mi_sha256"),
+		     "MI differs from the log", id);
+		same(v, json_integer(sql_int(q, 4)), json_object_get(l, "sequence"),
+		     "a sequence differs from the log", id);
+		same(v, json_integer(sql_int(q, 5)), json_object_get(l, "stage"),
+		     "a stage differs from the log", id);
+		same(v, json_integer(fixed ? 1 : 2), json_object_get(l, "kind"),
+		     "a kind differs from the log", id);
+		same(v, json_integer(sql_int(q, 7)), json_object_get(l, "node"),
+		     "a time node differs from the log", id);
 		r = 0;
 	}
 	if (r == 0 && i != json_array_size(logged))
-		problem(v, "measurements are missing", evidence);
-	return r;
-}
-
-static int check_reasons(struct verifying *v, int64_t evidence, json_t *logged)
-{
-	CLEANUP(sql_finalizep) sqlite3_stmt *q = NULL;
-	size_t i = 0;
-	int r;
-
-	r = sql_query(v->s->db, &q, "i",
-		      "SELECT rule, expected, seen, warning FROM reasons WHERE evidence = ?"
-		      " ORDER BY number",
-		      evidence);
-	while (r == 0 && (r = sql_step(q)) == 1) {
-		same(v,
-		     json_pack("{s:o, s:o, s:o, s:b}", "rule", store_json_text(sql_text(q, 0)),
-			       "expected", store_json_text(sql_text(q, 1)), "seen",
-			       store_json_text(sql_text(q, 2)), "warning", sql_int(q, 3) != 0),
-		     json_array_get(logged, i++), "a reason differs from the log", evidence);
-		r = 0;
-	}
-	if (r == 0 && i != json_array_size(logged))
-		problem(v, "reasons are missing", evidence);
+		problem(v, "evidence is missing", signed_id);
 	return r;
 }
 
@@ -95,9 +77,9 @@ static int check_evidence(struct verifying *v, json_t *detail)
 	CLEANUP(sql_finalizep) sqlite3_stmt *q = NULL;
 	int r;
 
-	v->evidence++;
 	r = sql_query(v->s->db, &q, "i",
-		      "SELECT accepted, latched, report, nonce FROM evidence WHERE id = ?", id);
+		      "SELECT accepted, latched, report, nonce, reasons FROM evidence WHERE id = ?",
+		      id);
 	if (r == 0)
 		r = sql_step(q);
 	if (r < 0)
@@ -114,10 +96,9 @@ static int check_evidence(struct verifying *v, json_t *detail)
 	     "a report differs from the log", id);
 	same(v, store_json_hex(sql_blob(q, 3)), json_object_get(detail, "nonce"),
 	     "a nonce differs from the log", id);
-	r = check_measurements(v, id, json_object_get(detail, "measurements"));
-	if (r == 0)
-		r = check_reasons(v, id, json_object_get(detail, "reasons"));
-	return r;
+	same(v, json_loads(sql_text(q, 4), 0, NULL), json_object_get(detail, "reasons"),
+	     "reasons differ from the log", id);
+	return check_measurements(v, id, json_object_get(detail, "measurements"));
 }
 
 static int check_release(struct verifying *v, json_t *detail)
