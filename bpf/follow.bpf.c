@@ -375,7 +375,33 @@ static __always_inline __u32 access_class(void *ctx)
 	return FOLLOW_ACCESS_READ;
 }
 
-/* The process that the current system call names as its target, where its arguments are a pid. */
+/*
+ * The process in a path like /proc/1234/mem; 0: none. The caller can change the path in its
+ * memory while we look, so this adds a name to an access and never takes its count away.
+ */
+static __always_inline __u32 path_target(unsigned long user_path)
+{
+	static const char prefix[] = "/proc/";
+	char path[24] = {};
+	__u32 pid = 0;
+
+	if (bpf_probe_read_user_str(path, sizeof(path), (const void *)user_path) < 0)
+		return 0;
+	for (int i = 0; i < 6; i++) {
+		if (path[i] != prefix[i])
+			return 0;
+	}
+	for (int i = 6; i < 16; i++) {
+		if (path[i] == '/')
+			return pid;
+		if (path[i] < '0' || path[i] > '9')
+			return 0;
+		pid = pid * 10 + (path[i] - '0');
+	}
+	return 0;
+}
+
+/* The process that the current system call is about, where its arguments tell. */
 static __always_inline __u32 named_target(void)
 {
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
@@ -389,6 +415,10 @@ static __always_inline __u32 named_target(void)
 		return second;
 	if (number == 310 || number == 311) /* process_vm_readv, process_vm_writev */
 		return first;
+	if (number == 257 || number == 437) /* openat, openat2 */
+		return path_target(second);
+	if (number == 2) /* open */
+		return path_target(first);
 #elif defined(__TARGET_ARCH_arm64)
 	number = BPF_CORE_READ(regs, syscallno);
 	first = BPF_CORE_READ(regs, orig_x0);
@@ -397,6 +427,8 @@ static __always_inline __u32 named_target(void)
 		return second;
 	if (number == 270 || number == 271)
 		return first;
+	if (number == 56 || number == 437)
+		return path_target(second);
 #endif
 	return 0;
 }
@@ -404,8 +436,8 @@ static __always_inline __u32 named_target(void)
 /*
  * Why cap_capable: ptrace, /proc/PID/mem, process_vm_* and pidfd_getfd all come by here when
  * the target runs as another user, io_uring or not. The check does not say whose memory it
- * is about; the system call does where its argument is a pid, and else it is
- * only counted. A refused attempt is no access, and anybody can make one.
+ * is about; the system call does where its argument is a pid or a path in /proc, and else it
+ * is only counted. A refused attempt is no access, and anybody can make one.
  */
 SEC("tp_btf/cap_capable")
 int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target_ns,
@@ -432,8 +464,8 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target_
 	target = named_target();
 	m = target ? bpf_map_lookup_elem(&members, &target) : NULL;
 	if (!m) {
-		/* Another program's business, unless the target was named by a path. */
-		if (!by && target == 0)
+		/* Of another program, if what the call names can be believed: so it is counted. */
+		if (!by)
 			__sync_fetch_and_add(&l->checks[access], 1);
 		return 0;
 	}

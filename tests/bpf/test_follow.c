@@ -1,0 +1,694 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "collectors/cgroup.h"
+#include "tests/bpf/running.h"
+
+#define RECORDS_MAX 512
+
+/* What the listener saw. */
+struct seen {
+	struct follow_record records[RECORDS_MAX];
+	size_t n;
+};
+
+CLEANUP_FUNCTION(struct mi *, mi_free)
+
+static struct running app;
+static struct seen seen;
+
+static void on_record(void *arg, const struct follow_record *record)
+{
+	struct seen *s = arg;
+
+	if (s->n < RECORDS_MAX)
+		s->records[s->n++] = *record;
+}
+
+static int setup(void **state)
+{
+	seen.n = 0;
+	memset(&app, 0, sizeof(app));
+	running_prepare(&app, 0);
+	follow_listen(app.follow, on_record, &seen);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	running_stop(&app);
+	return 0;
+}
+
+/* The record of that kind of the process (0: any); NULL: none was seen. */
+static const struct follow_record *find(uint32_t kind, pid_t pid)
+{
+	assert_int_equal(follow_drain(app.follow), 0);
+	for (size_t i = 0; i < seen.n; i++) {
+		const struct follow_record *r = &seen.records[i];
+
+		if (r->kind == kind && (pid == 0 || r->pid == (uint32_t)pid))
+			return r;
+	}
+	return NULL;
+}
+
+static uint64_t counted(uint32_t kind)
+{
+	struct follow_counts c;
+
+	assert_int_equal(follow_counts(app.follow, app.target->slot, &c), 0);
+	return c.kinds[kind];
+}
+
+static void end(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void every_hook_is_there_or_says_why(void **state)
+{
+	const struct follow_hook *h;
+	size_t n = 0;
+
+	for (; (h = follow_hook(app.follow, n)); n++) {
+		if (h->attached)
+			continue;
+		printf("hook %s: %s\n", h->name, h->why_not);
+		assert_true(h->why_not[0] != '\0');
+	}
+	assert_int_equal(n, follow_hook_count(app.follow));
+	assert_true(n >= 10);
+}
+
+static int run_true(struct running *x, void *arg)
+{
+	execl("/bin/true", "true", NULL);
+	return 1;
+}
+
+static void exec_has_the_file_and_exit_the_status(void **state)
+{
+	const struct follow_record *r;
+	struct stat st;
+	pid_t pid = running_start(&app, run_true, NULL);
+
+	end(pid);
+	r = find(FOLLOW_EXEC, pid);
+	assert_non_null(r);
+	assert_int_equal(stat("/bin/true", &st), 0);
+	assert_int_equal(r->inode, st.st_ino);
+	assert_int_equal(r->device >> 20, major(st.st_dev));
+	assert_int_equal(r->device & 0xfffff, minor(st.st_dev));
+	assert_string_equal(r->text, "/bin/true");
+	r = find(FOLLOW_EXIT, pid);
+	assert_non_null(r);
+	assert_int_equal(r->value, 0);
+	assert_false(follow_has(app.follow, app.target->slot, pid));
+	assert_int_equal(counted(FOLLOW_EXEC), 1);
+	assert_int_equal(counted(FOLLOW_EXIT), 1);
+}
+
+static void others_are_not_recorded(void **state)
+{
+	pid_t pid = running_outsider(&app, run_true, NULL);
+
+	end(pid);
+	assert_null(find(FOLLOW_EXEC, 0));
+	assert_null(find(FOLLOW_EXIT, 0));
+	assert_int_equal(counted(FOLLOW_EXEC), 0);
+}
+
+/* Forks, and the child as a daemon does: setsid, forks again; the last one stays. */
+static int daemonise(struct running *x, void *arg)
+{
+	pid_t pid;
+
+	running_wait(x); /* until the test has moved us to another cgroup */
+	pid = fork();
+	if (pid == 0) {
+		setsid();
+		pid = fork();
+		if (pid == 0) {
+			running_say(x, getpid());
+			pause();
+		}
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	return 0;
+}
+
+static void a_daemon_that_left_the_cgroup_is_followed(void **state)
+{
+	pid_t root = running_start(&app, daemonise, NULL), pid, members[8];
+	CLEANUP(mi_freep) struct mi *mi = NULL;
+	bool listed = false;
+	ssize_t n;
+
+	/* To the parent of the application's cgroup. */
+	assert_int_equal(cgroup_add(app.base_fd, root), 0);
+	running_go(&app);
+	pid = (pid_t)running_hear(&app);
+	end(root);
+	assert_true(follow_has(app.follow, app.target->slot, pid));
+	assert_true(target_has(app.target, pid));
+	assert_false(target_has(app.target, getpid()));
+	n = follow_members(app.follow, app.target->slot, members, 8);
+	assert_int_equal(n, 1);
+	assert_int_equal(members[0], pid);
+	assert_int_equal(mi_new(&mi), 0);
+	assert_int_equal(target_scan(app.target, running_now_ns(), mi), 0);
+	for (size_t i = 0; i < app.target->n_processes; i++)
+		listed |= app.target->processes[i].pid == pid;
+	assert_true(listed);
+	assert_true(app.target->scan_complete);
+	assert_int_equal(counted(FOLLOW_FORK), 2);
+}
+
+static int stay(struct running *x, void *arg)
+{
+	pause();
+	return 0;
+}
+
+static void who_is_moved_in_belongs_to_it(void **state)
+{
+	pid_t pid = running_outsider(&app, stay, NULL);
+	const struct follow_record *r;
+
+	assert_false(target_has(app.target, pid));
+	assert_int_equal(cgroup_add(app.target->cgroup_fd, pid), 0);
+	r = find(FOLLOW_ENTER, pid);
+	assert_non_null(r);
+	assert_int_equal(r->actor, getpid());
+	assert_true(follow_has(app.follow, app.target->slot, pid));
+}
+
+static int listen_on(struct sockaddr_in *ret)
+{
+	socklen_t len = sizeof(*ret);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	*ret = (struct sockaddr_in){ .sin_family = AF_INET,
+				     .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	if (fd < 0 || bind(fd, (struct sockaddr *)ret, sizeof(*ret)) < 0 || listen(fd, 8) < 0 ||
+	    getsockname(fd, (struct sockaddr *)ret, &len) < 0)
+		return -1;
+	return fd;
+}
+
+static int connect_to(const struct sockaddr_in *to)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)to, sizeof(*to)) < 0)
+		return -1;
+	return fd;
+}
+
+static int listen_and_connect(struct running *x, void *arg)
+{
+	struct sockaddr_in own;
+
+	if (listen_on(&own) < 0 || connect_to(arg) < 0)
+		return 1;
+	running_say(x, ntohs(own.sin_port));
+	running_wait(x);
+	return 0;
+}
+
+static void listening_and_connecting_are_seen(void **state)
+{
+	const struct follow_record *r;
+	struct sockaddr_in server;
+	int fd = listen_on(&server);
+	long port;
+	pid_t pid;
+
+	assert_true(fd >= 0);
+	assert_null(find(FOLLOW_LISTEN, 0)); /* the test itself is not of it */
+	pid = running_start(&app, listen_and_connect, &server);
+	port = running_hear(&app);
+	r = find(FOLLOW_LISTEN, pid);
+	assert_non_null(r);
+	assert_int_equal(r->local_port, port);
+	assert_int_equal(r->family, AF_INET);
+	assert_int_equal(r->protocol, IPPROTO_TCP);
+	r = find(FOLLOW_CONNECT, pid);
+	assert_non_null(r);
+	assert_int_equal(r->remote_port, ntohs(server.sin_port));
+	assert_memory_equal(r->remote, &server.sin_addr, 4);
+	running_go(&app);
+	end(pid);
+	close(fd);
+}
+
+#define SENT	 (1024 * 1024)
+#define RECEIVED (300 * 1000)
+/* IP and TCP headers with options, the most that one packet on loopback has. */
+#define HEADERS_MAX (20 + 60)
+
+static int transfer(int fd, size_t out, size_t in)
+{
+	static char data[65536];
+
+	for (size_t n = 0; n < out;) {
+		size_t want = out - n < sizeof(data) ? out - n : sizeof(data);
+		ssize_t done = write(fd, data, want);
+
+		if (done <= 0)
+			return -1;
+		n += (size_t)done;
+	}
+	for (size_t n = 0; n < in;) {
+		size_t want = in - n < sizeof(data) ? in - n : sizeof(data);
+		ssize_t done = read(fd, data, want);
+
+		if (done <= 0)
+			return -1;
+		n += (size_t)done;
+	}
+	return 0;
+}
+
+static int send_and_receive(struct running *x, void *arg)
+{
+	int fd = connect_to(arg);
+
+	return fd < 0 || transfer(fd, SENT, RECEIVED) < 0;
+}
+
+/* Serves one client from the test itself, outside the cgroup. */
+static void serve(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(transfer(fd, 0, SENT), 0);
+	assert_int_equal(transfer(fd, RECEIVED, 0), 0);
+	close(fd);
+}
+
+static void traffic_is_counted_to_the_byte(void **state)
+{
+	struct follow_traffic t;
+	struct sockaddr_in server;
+	int fd = listen_on(&server);
+	pid_t pid;
+
+	pid = running_outsider(&app, send_and_receive, &server);
+	serve(fd);
+	end(pid);
+	assert_int_equal(follow_traffic(app.follow, app.target->slot, &t), 0);
+	assert_int_equal(t.sent_bytes, 0); /* nothing of what others do */
+	assert_int_equal(t.received_bytes, 0);
+
+	pid = running_start(&app, send_and_receive, &server);
+	serve(fd);
+	end(pid);
+	assert_int_equal(follow_traffic(app.follow, app.target->slot, &t), 0);
+	assert_in_range(t.sent_bytes, SENT + 20 * t.sent_packets,
+			SENT + HEADERS_MAX * t.sent_packets);
+	assert_in_range(t.received_bytes, RECEIVED + 20 * t.received_packets,
+			RECEIVED + HEADERS_MAX * t.received_packets);
+	close(fd);
+}
+
+static int signal_child(struct running *x, void *arg)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	kill(pid, SIGTERM);
+	waitpid(pid, NULL, 0);
+	signal(SIGUSR1, SIG_IGN);
+	running_say(x, getpid());
+	running_wait(x);
+	return 0;
+}
+
+static int signal_target(struct running *x, void *arg)
+{
+	return kill(*(pid_t *)arg, SIGUSR1) < 0;
+}
+
+static void signals_from_outside_are_seen(void **state)
+{
+	pid_t pid = running_start(&app, signal_child, NULL), by;
+	const struct follow_record *r;
+
+	running_hear(&app);
+	assert_int_equal(counted(FOLLOW_SIGNAL), 0); /* among its own processes */
+	by = running_outsider(&app, signal_target, &pid);
+	end(by);
+	r = find(FOLLOW_SIGNAL, pid);
+	assert_non_null(r);
+	assert_int_equal(r->actor, by);
+	assert_int_equal(r->value, SIGUSR1);
+	running_go(&app);
+	end(pid);
+}
+
+static int be_nobody(struct running *x, void *arg)
+{
+	static volatile int word = 1;
+
+	if (setgid(65534) < 0 || setuid(65534) < 0)
+		return 1;
+	running_say(x, (long)&word);
+	running_wait(x);
+	return 0;
+}
+
+struct reach {
+	pid_t pid;
+	long address;
+};
+
+static int by_ptrace(struct running *x, void *arg)
+{
+	pid_t pid = ((struct reach *)arg)->pid;
+
+	return ptrace(PTRACE_ATTACH, pid, 0, 0) < 0 || waitpid(pid, NULL, 0) != pid ||
+	       ptrace(PTRACE_DETACH, pid, 0, 0) < 0;
+}
+
+static int by_process_vm(struct running *x, void *arg)
+{
+	const struct reach *to = arg;
+	int word;
+	struct iovec local = { &word, sizeof(word) },
+		     remote = { (void *)to->address, sizeof(word) };
+
+	return process_vm_readv(to->pid, &local, 1, &remote, 1, 0) != sizeof(word);
+}
+
+static int by_mem(struct running *x, void *arg)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", ((struct reach *)arg)->pid);
+	return open(path, O_RDONLY) < 0;
+}
+
+static int by_environ(struct running *x, void *arg)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", ((struct reach *)arg)->pid);
+	return open(path, O_RDONLY) < 0;
+}
+
+static const struct {
+	const char *what;
+	int (*body)(struct running *x, void *arg);
+	uint32_t access;
+} reaches[] = {
+	{ "ptrace", by_ptrace, FOLLOW_ACCESS_ATTACH },
+	{ "process_vm_readv", by_process_vm, FOLLOW_ACCESS_ATTACH },
+	{ "/proc/PID/mem", by_mem, FOLLOW_ACCESS_ATTACH },
+	{ "looking at /proc/PID/environ", by_environ, FOLLOW_ACCESS_READ },
+};
+
+static bool has_hook(const char *name)
+{
+	const struct follow_hook *h;
+
+	for (size_t i = 0; (h = follow_hook(app.follow, i)); i++) {
+		if (strcmp(h->name, name) == 0)
+			return h->attached;
+	}
+	return false;
+}
+
+static void reaching_into_it_is_seen_and_told_apart(void **state)
+{
+	struct reach to;
+	struct follow_counts before, after;
+	pid_t by;
+
+	if (!has_hook("cap_capable")) {
+		printf("skipped: no cap_capable tracepoint on this kernel\n");
+		skip();
+	}
+	to.pid = running_start(&app, be_nobody, NULL);
+	to.address = running_hear(&app);
+	for (size_t i = 0; i < ARRAY_LEN(reaches); i++) {
+		uint32_t other = reaches[i].access == FOLLOW_ACCESS_READ ? FOLLOW_ACCESS_ATTACH
+									 : FOLLOW_ACCESS_READ;
+
+		assert_int_equal(follow_counts(app.follow, app.target->slot, &before), 0);
+		by = running_outsider(&app, reaches[i].body, &to);
+		end(by);
+		assert_int_equal(follow_counts(app.follow, app.target->slot, &after), 0);
+		if (after.access[reaches[i].access] <= before.access[reaches[i].access] ||
+		    after.access[other] != before.access[other])
+			fail_msg("%s: not counted as what it is", reaches[i].what);
+	}
+	assert_non_null(find(FOLLOW_FOREIGN, to.pid));
+	running_go(&app);
+	end(to.pid);
+}
+
+static int make_tpm(struct running *x, void *arg)
+{
+	/* Fixed number of the first TPM (admin-guide/devices.txt). */
+	int r = mknod(arg, S_IFCHR | 0600, makedev(10, 224)) < 0 ? errno : 0;
+
+	unlink(arg);
+	return r;
+}
+
+static int open_null(struct running *x, void *arg)
+{
+	return open("/dev/null", O_RDWR) < 0;
+}
+
+static void the_chip_is_out_of_reach(void **state)
+{
+	char path[] = "/tmp/assay-test-XXXXXX", node[64];
+	struct follow_traffic t;
+	int status;
+	pid_t pid;
+
+	assert_non_null(mkdtemp(path));
+	snprintf(node, sizeof(node), "%s/tpm0", path);
+	pid = running_outsider(&app, make_tpm, node);
+	end(pid); /* outside nothing is denied */
+	pid = running_start(&app, make_tpm, node);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), EPERM);
+	assert_int_equal(follow_traffic(app.follow, app.target->slot, &t), 0);
+	assert_int_equal(t.devices_denied, 1);
+	rmdir(path);
+}
+
+static void other_devices_are_not_denied(void **state)
+{
+	end(running_start(&app, open_null, NULL));
+}
+
+#define FLOOD 5000
+
+static int flood(struct running *x, void *arg)
+{
+	for (int i = 0; i < FLOOD; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(0);
+		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+			return 1;
+	}
+	return 0;
+}
+
+static int setup_small(void **state)
+{
+	seen.n = 0;
+	memset(&app, 0, sizeof(app));
+	running_prepare(&app, 4096);
+	return 0;
+}
+
+static void nothing_is_lost_uncounted_in_a_flood(void **state)
+{
+	struct follow_loss_account a;
+	int status, accounts = 0;
+	pid_t pid = running_start(&app, flood, NULL);
+
+	/* While it goes on, each account must hold too, not only the last. */
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		assert_int_equal(follow_account(app.follow, &a), 0);
+		if (!a.settled)
+			continue;
+		assert_int_equal(a.assigned, a.delivered + a.dropped_total);
+		accounts++;
+		usleep(20000);
+	}
+	assert_int_equal(status, 0);
+	assert_true(accounts > 0);
+	assert_int_equal(follow_account(app.follow, &a), 0);
+	assert_true(a.settled);
+	assert_int_equal(a.assigned, a.delivered + a.dropped_total);
+	assert_true(a.dropped[FOLLOW_LOST_RING] > 0);
+	assert_true(a.delivered > 0);
+	assert_int_equal(a.recursion_misses, 0);
+	/* The counters lose nothing. */
+	assert_int_equal(counted(FOLLOW_FORK), FLOOD);
+	assert_int_equal(counted(FOLLOW_EXIT), FLOOD + 1);
+}
+
+static int ignore(void *arg, void *data, size_t len)
+{
+	(*(int *)arg)++;
+	return -ECANCELED; /* one is enough; it counts as read */
+}
+
+/* The ring that was made last: of this test. */
+static int newest_ring(void)
+{
+	struct bpf_map_info info;
+	uint32_t id = 0, size, found = 0;
+
+	while (bpf_map_get_next_id(id, &id) == 0) {
+		CLEANUP(cleanup_fd) int fd = bpf_map_get_fd_by_id(id);
+
+		size = sizeof(info);
+		memset(&info, 0, sizeof(info));
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
+		    info.type == BPF_MAP_TYPE_RINGBUF && strcmp(info.name, "records") == 0)
+			found = id;
+	}
+	return found ? bpf_map_get_fd_by_id(found) : -1;
+}
+
+static void a_record_that_vanishes_breaks_the_account(void **state)
+{
+	CLEANUP(cleanup_fd) int ring_fd = -1;
+	struct follow_loss_account a;
+	struct ring_buffer *thief;
+	int stolen = 0;
+
+	end(running_start(&app, run_true, NULL));
+	ring_fd = newest_ring();
+	assert_true(ring_fd >= 0);
+	thief = ring_buffer__new(ring_fd, ignore, &stolen, NULL);
+	assert_non_null(thief);
+	ring_buffer__consume(thief);
+	ring_buffer__free(thief);
+	assert_int_equal(stolen, 1);
+	assert_int_equal(follow_account(app.follow, &a), 0);
+	assert_false(a.settled);
+	assert_int_equal(a.assigned, a.delivered + a.dropped_total + 1);
+}
+
+static void counters_cannot_be_set_back(void **state)
+{
+	struct follow_counts zero = { 0 };
+	struct bpf_map_info info;
+	uint32_t id = 0, size, slot = app.target->slot;
+	bool tried = false;
+
+	end(running_start(&app, run_true, NULL));
+	while (bpf_map_get_next_id(id, &id) == 0) {
+		CLEANUP(cleanup_fd) int fd = bpf_map_get_fd_by_id(id);
+
+		size = sizeof(info);
+		memset(&info, 0, sizeof(info));
+		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ||
+		    strcmp(info.name, "counts") != 0 || info.value_size != sizeof(zero))
+			continue;
+		tried = true;
+		assert_int_equal(bpf_map_update_elem(fd, &slot, &zero, BPF_ANY), -EPERM);
+	}
+	assert_true(tried);
+	assert_int_equal(counted(FOLLOW_EXEC), 1);
+}
+
+static int open_unprivileged(struct running *x, void *arg)
+{
+	struct follow_options options = { 0 };
+	struct follow *f = NULL;
+	char why[256] = "";
+
+	if (setgid(65534) < 0 || setuid(65534) < 0)
+		return 1;
+	if (follow_open(&options, &f, why, sizeof(why)) == 0)
+		return 2;
+	return why[0] == '\0' || f ? 3 : 0;
+}
+
+static void without_privilege_it_says_why(void **state)
+{
+	end(running_outsider(&app, open_unprivileged, NULL));
+}
+
+static void slots_run_out_and_come_back(void **state)
+{
+	uint32_t slots[FOLLOW_SLOTS], one;
+
+	for (size_t i = 0; i + 1 < FOLLOW_SLOTS; i++) /* the target has one */
+		assert_int_equal(follow_slot_new(app.follow, &slots[i]), 0);
+	assert_int_equal(follow_slot_new(app.follow, &one), -ENOSPC);
+	follow_slot_free(app.follow, slots[3]);
+	assert_int_equal(follow_slot_new(app.follow, &one), 0);
+	assert_int_equal(one, slots[3]);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(every_hook_is_there_or_says_why),
+		TEST(exec_has_the_file_and_exit_the_status),
+		TEST(others_are_not_recorded),
+		TEST(a_daemon_that_left_the_cgroup_is_followed),
+		TEST(who_is_moved_in_belongs_to_it),
+		TEST(listening_and_connecting_are_seen),
+		TEST(traffic_is_counted_to_the_byte),
+		TEST(signals_from_outside_are_seen),
+		TEST(reaching_into_it_is_seen_and_told_apart),
+		TEST(the_chip_is_out_of_reach),
+		TEST(other_devices_are_not_denied),
+		cmocka_unit_test_setup_teardown(nothing_is_lost_uncounted_in_a_flood, setup_small,
+						teardown),
+		TEST(a_record_that_vanishes_breaks_the_account),
+		TEST(counters_cannot_be_set_back),
+		TEST(without_privilege_it_says_why),
+		TEST(slots_run_out_and_come_back),
+	};
+
+	if (!running_possible())
+		return 77;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
