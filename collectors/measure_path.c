@@ -21,12 +21,28 @@ static bool is_below(const char *path, const char *directory)
 	       (path[len] == '/' || (len == 1 && path[1] != '\0'));
 }
 
+/* What a tree holds it brings itself. */
+static void drop_below(struct walk_roots *r, const char *tree)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < r->n; i++) {
+		if (!r->items[i].same_as && is_below(r->items[i].path, tree)) {
+			free(r->items[i].path);
+			continue;
+		}
+		r->items[kept++] = r->items[i];
+	}
+	r->n = kept;
+}
+
 static int push(struct walk_roots *r, const char *path, const char *same_as, bool tree)
 {
 	struct walk_root root = { .tree = tree };
 
+	if (tree)
+		drop_below(r, path);
 	for (size_t i = 0; i < r->n; i++) {
-		/* What a tree holds it brings itself. */
 		if (!same_as && r->items[i].tree && is_below(path, r->items[i].path))
 			return 0;
 		if (strcmp(r->items[i].path, path) == 0) {
