@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -188,8 +189,11 @@ void privsep_free(struct privsep *p)
 {
 	if (!p)
 		return;
-	if (p->bev)
+	if (p->bev) {
+		/* libevent closes the descriptor only in a later turn of a loop that may have ended. */
+		shutdown(bufferevent_getfd(p->bev), SHUT_RDWR);
 		bufferevent_free(p->bev);
+	}
 	bytes_done(&p->message);
 	free(p);
 }
