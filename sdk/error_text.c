@@ -15,6 +15,7 @@ static const struct {
 	{ ENOENT, "not found: no such secret or file, or no assayd that listens here" },
 	{ ECONNREFUSED, "no assayd listens here" },
 	{ EAGAIN, "not released yet" },
+	{ EBUSY, "assayd still holds too many requests of this connection" },
 	{ ENOTCONN, "assayd has no connection to its verifier" },
 	{ ECONNRESET, "assayd closed the connection" },
 	{ ETIMEDOUT, "no answer in time" },

@@ -111,7 +111,8 @@ const char *assay_error_text(int r);
  * The caller owns *ret and ends it with assay_secret_free().
  * -ENOENT: no such secret; -EAGAIN: not released yet (without wait); -EACCES: the measurement it
  * hangs on was refused, assay_message() has the reasons; -ENOTCONN: assayd has no verifier at
- * the moment; -EINVAL: name or stage out of range; -ENOMEM also where memory cannot be locked
+ * the moment; -EBUSY: too many calls of this connection timed out while they waited, and are still
+ * held by assayd; -EINVAL: name or stage out of range; -ENOMEM also where memory cannot be locked
  * (RLIMIT_MEMLOCK).
  */
 ASSAY_MUST_CHECK int assay_get_secret(struct assay *a, const char *name, bool wait, int timeout_ms,
