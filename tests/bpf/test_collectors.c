@@ -1,0 +1,833 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "collectors/cgroup.h"
+#include "collectors/table.h"
+#include "tests/bpf/running.h"
+
+#define COLLECTORS_MAX 16
+#define PAGE	       4096
+
+CLEANUP_FUNCTION(struct mi *, mi_free)
+
+static struct running app;
+static struct collector *collectors[COLLECTORS_MAX];
+static char directory[64];
+static char log_path[96];
+static struct mi *mi;
+static uint64_t previous_ns;
+
+static const char *const storage_paths[] = { directory };
+static const char *const recorded[] = { "LD_*", "COLOUR" };
+static const struct target_log logs[] = {
+	{ log_path, "ERROR|panic" },
+	{ log_path, "^start" },
+};
+
+static int setup(void **state)
+{
+	memset(&app, 0, sizeof(app));
+	snprintf(directory, sizeof(directory), "/tmp/assay-test-XXXXXX");
+	assert_non_null(mkdtemp(directory));
+	snprintf(log_path, sizeof(log_path), "%s/log", directory);
+	app.config = (struct target_config){
+		.logs = logs,
+		.n_logs = ARRAY_LEN(logs),
+		.environment = recorded,
+		.n_environment = ARRAY_LEN(recorded),
+		.storage = storage_paths,
+		.n_storage = 1,
+	};
+	running_prepare(&app, 0);
+	for (size_t i = 0; collector_table[i]; i++) {
+		assert_true(i < COLLECTORS_MAX);
+		if (collector_table[i]->item == 7) /* has tests of its own */
+			continue;
+		assert_int_equal(collector_table[i]->open(app.target, &collectors[i]), 0);
+	}
+	previous_ns = running_now_ns();
+	assert_int_equal(mi_new(&mi), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char command[128];
+
+	for (size_t i = 0; collector_table[i]; i++) {
+		collector_table[i]->close(collectors[i]);
+		collectors[i] = NULL;
+	}
+	running_stop(&app);
+	mi_free(mi);
+	mi = NULL;
+	snprintf(command, sizeof(command), "rm -rf '%s'", directory);
+	return system(command);
+}
+
+/* One time node with all collectors: scan, collect, and what the verifier gets of it. */
+static const Assay__Mi *node(void)
+{
+	CLEANUP(bytes_cleanup) struct bytes packed = BYTES_INIT(MI_MAX);
+	struct collector_time time = { .boottime_ns = running_now_ns(),
+				       .realtime_ns = 1,
+				       .previous_boottime_ns = previous_ns };
+	CLEANUP(mi_freep) struct mi *made = NULL;
+
+	assert_int_equal(mi_new(&made), 0);
+	assert_int_equal(target_scan(app.target, time.boottime_ns, made), 0);
+	for (size_t i = 0; collector_table[i]; i++) {
+		if (collectors[i])
+			assert_int_equal(collector_table[i]->collect(collectors[i], &time, made),
+					 0);
+	}
+	previous_ns = time.boottime_ns;
+	assert_int_equal(mi_pack(made, &packed), 0);
+	mi_free(mi);
+	mi = NULL;
+	assert_int_equal(mi_unpack(bytes_view(&packed), &mi), 0);
+	return mi->msg;
+}
+
+static void assert_state(const Assay__Mi *m, const char *name,
+			 Assay__CollectorStatus__State expected)
+{
+	for (size_t i = 0; i < m->n_collectors; i++) {
+		if (strcmp(m->collectors[i]->name, name) != 0)
+			continue;
+		if (m->collectors[i]->state != expected)
+			fail_msg("%s: state %d: %s", name, m->collectors[i]->state,
+				 m->collectors[i]->why);
+		return;
+	}
+	fail_msg("%s says nothing", name);
+}
+
+#define COMPLETE ASSAY__COLLECTOR_STATUS__STATE__COMPLETE
+#define PARTIAL	 ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
+#define FAILED	 ASSAY__COLLECTOR_STATUS__STATE__FAILED
+
+static void end(pid_t pid)
+{
+	int status;
+
+	running_go(&app);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Tells the test it is ready, and stays until told. */
+static int stay(struct running *x, void *arg)
+{
+	running_say(x, 0);
+	running_wait(x);
+	return 0;
+}
+
+static void before_it_runs_nothing_is_claimed(void **state)
+{
+	const Assay__Mi *m = node();
+
+	assert_state(m, "start_time", FAILED);
+	assert_null(m->start_time);
+	assert_int_equal(m->n_processes, 0);
+	assert_int_equal(m->code->n_processes, 0);
+}
+
+static void the_root_process_is_the_one_that_was_started(void **state)
+{
+	pid_t pid = running_start(&app, stay, NULL);
+	const Assay__Mi *m;
+	struct stat st;
+
+	running_hear(&app);
+	m = node();
+	assert_state(m, "start_time", COMPLETE);
+	assert_int_equal(m->start_time->root_pid, pid);
+	assert_true(m->start_time->root_alive);
+	assert_true(m->start_time->root_start_boottime_ns <= app.target->started_boottime_ns);
+	assert_true(m->start_time->root_start_boottime_ns + 1000000000ULL >
+		    app.target->started_boottime_ns);
+	assert_int_equal(m->n_processes, 1);
+	assert_int_equal(m->processes[0]->pid, pid);
+	assert_int_equal(m->processes[0]->parent, getpid());
+	assert_int_equal(stat("/proc/self/exe", &st), 0);
+	assert_int_equal(m->files[m->processes[0]->executable - 1]->inode, st.st_ino);
+	/* Another start time is another process with the same pid. */
+	app.target->root_start_boottime_ns = m->start_time->root_start_boottime_ns + 10000000;
+	assert_false(node()->start_time->root_alive);
+	end(pid);
+	assert_false(node()->start_time->root_alive);
+}
+
+#define GROWTH (32 * 1024 * 1024)
+
+static int grow(struct running *x, void *arg)
+{
+	volatile uint64_t sum = 0;
+	char *memory;
+
+	running_say(x, 0);
+	running_wait(x);
+	memory = mmap(NULL, GROWTH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(memory, 1, GROWTH);
+	for (unsigned long long until = running_now_ns() + 300000000; running_now_ns() < until;)
+		sum++;
+	running_say(x, 0);
+	running_wait(x);
+	return 0;
+}
+
+static void memory_and_cpu_time_grow_with_use(void **state)
+{
+	pid_t pid = running_start(&app, grow, NULL);
+	uint64_t resident, cpu_ns;
+	const Assay__Mi *m;
+
+	running_hear(&app);
+	m = node();
+	assert_state(m, "resources", COMPLETE);
+	resident = m->resources->resident_bytes;
+	cpu_ns = m->resources->cpu_ns;
+	assert_true(resident > 0);
+	assert_true(m->resources->virtual_bytes > resident);
+	running_go(&app);
+	running_hear(&app);
+	m = node();
+	assert_true(m->resources->resident_bytes >= resident + GROWTH);
+	assert_true(m->resources->cpu_ns >= cpu_ns + 50000000);
+	assert_int_equal(m->resources->window_cpu_ns, m->resources->cpu_ns - cpu_ns);
+	assert_in_range(m->resources->cpu_share_milli, 50, 1100);
+	m = node(); /* and an idle window after it is idle */
+	assert_true(m->resources->window_cpu_ns < 20000000);
+	end(pid);
+}
+
+struct places {
+	struct sockaddr_in server;
+	char path[96];
+	int inherited; /* the test's own listener */
+};
+
+static int use_network(struct running *x, void *arg)
+{
+	struct places *to = arg;
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+	struct sockaddr_in udp = { .sin_family = AF_INET };
+	struct sockaddr_un local = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(any);
+	char data[1000] = "";
+	int fds[4];
+
+	close(to->inherited);
+	fds[0] = socket(AF_INET6, SOCK_STREAM, 0);
+	fds[1] = socket(AF_INET, SOCK_DGRAM, 0);
+	fds[2] = socket(AF_UNIX, SOCK_STREAM, 0);
+	fds[3] = socket(AF_INET, SOCK_STREAM, 0);
+	snprintf(local.sun_path, sizeof(local.sun_path), "%s", to->path);
+	if (bind(fds[0], (struct sockaddr *)&any, sizeof(any)) < 0 || listen(fds[0], 4) < 0 ||
+	    getsockname(fds[0], (struct sockaddr *)&any, &len) < 0 ||
+	    bind(fds[1], (struct sockaddr *)&udp, sizeof(udp)) < 0 ||
+	    bind(fds[2], (struct sockaddr *)&local, sizeof(local)) < 0 || listen(fds[2], 4) < 0 ||
+	    connect(fds[3], (struct sockaddr *)&to->server, sizeof(to->server)) < 0 ||
+	    write(fds[3], data, sizeof(data)) != sizeof(data))
+		return 1;
+	running_say(x, ntohs(any.sin6_port));
+	running_wait(x);
+	return 0;
+}
+
+static const Assay__Listener *listener(const Assay__Mi *m, const char *protocol,
+				       const char *address)
+{
+	for (size_t i = 0; i < m->network->n_listeners; i++) {
+		const Assay__Listener *l = m->network->listeners[i];
+
+		if (strcmp(l->protocol, protocol) == 0 &&
+		    (!address || strcmp(l->address, address) == 0))
+			return l;
+	}
+	return NULL;
+}
+
+static void listeners_and_connections_are_listed(void **state)
+{
+	struct places to = { .server = { .sin_family = AF_INET,
+					 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
+	CLEANUP(cleanup_fd) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(to.server);
+	const Assay__Connection *c;
+	char text[64];
+	const Assay__Mi *m;
+	pid_t pid;
+
+	/* The test's own listener: it is not the application's, and must not show. */
+	assert_int_equal(bind(fd, (struct sockaddr *)&to.server, len), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&to.server, &len), 0);
+	to.inherited = fd;
+	snprintf(to.path, sizeof(to.path), "%s/socket", directory);
+	pid = running_start(&app, use_network, &to);
+	snprintf(text, sizeof(text), "[::1]:%ld", running_hear(&app));
+	m = node();
+	assert_state(m, "network", COMPLETE);
+	assert_int_equal(m->network->n_listeners, 3);
+	assert_non_null(listener(m, "tcp", text));
+	assert_int_equal(listener(m, "tcp", text)->pid, pid);
+	assert_non_null(listener(m, "udp", NULL));
+	assert_non_null(listener(m, "unix", to.path));
+	assert_int_equal(m->network->n_connections, 1);
+	c = m->network->connections[0];
+	snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(to.server.sin_port));
+	assert_string_equal(c->remote, text);
+	assert_string_equal(c->state, "established");
+	assert_true(c->outgoing);
+	assert_in_range(c->sent_bytes, 1000, 1001);
+	assert_in_range(m->network->sent_bytes, 1000, 2000);
+	assert_int_equal(m->network->sent_total_bytes, m->network->sent_bytes);
+	m = node();
+	assert_int_equal(m->network->sent_bytes, 0); /* of this window */
+	assert_true(m->network->sent_total_bytes >= 1000);
+	end(pid);
+}
+
+static int write_files(struct running *x, void *arg)
+{
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/data", directory);
+	fd = open(path, O_RDWR | O_CREAT, 0600);
+	if (fd < 0 || open("/etc/passwd", O_RDONLY) < 0)
+		return 1;
+	for (int i = 0; i < 100; i++) {
+		char block[1000] = "";
+
+		if (write(fd, block, sizeof(block)) != sizeof(block))
+			return 1;
+	}
+	running_say(x, 0);
+	running_wait(x);
+	return 0;
+}
+
+static void files_and_space_used_are_seen(void **state)
+{
+	pid_t pid = running_start(&app, write_files, NULL);
+	const Assay__Filesystem *f;
+	bool data = false;
+	const Assay__Mi *m;
+
+	running_hear(&app);
+	m = node();
+	assert_state(m, "storage", COMPLETE);
+	assert_int_equal(m->storage->n_filesystems, 1);
+	f = m->storage->filesystems[0];
+	assert_string_equal(f->path, directory);
+	assert_int_equal(f->tree_files, 1);
+	assert_in_range(f->tree_bytes, 98304, 131072);
+	assert_true(f->tree_complete);
+	assert_true(f->used_bytes > 0 && f->available_bytes > 0);
+	assert_true(f->type[0] != '\0');
+	for (size_t i = 0; i < m->storage->n_writes; i++) {
+		const char *path = m->storage->writes[i]->path;
+
+		data |= strstr(path, "/data") != NULL;
+		assert_string_not_equal(path, "/etc/passwd"); /* open for reading only */
+	}
+	assert_true(data);
+	end(pid);
+}
+
+static int exec_sleep(struct running *x, void *arg)
+{
+	char *const argv[] = { "sleep", "60", NULL };
+
+	return execve("/bin/sleep", argv, arg);
+}
+
+/* Waits until the child has executed another program. */
+static void wait_for_exec(pid_t pid)
+{
+	struct stat own, its;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	assert_int_equal(stat("/proc/self/exe", &own), 0);
+	for (int i = 0; i < 1000; i++) {
+		if (stat(path, &its) == 0 && its.st_ino != own.st_ino) {
+			usleep(50000); /* for the loader to map its libraries */
+			return;
+		}
+		usleep(1000);
+	}
+	fail_msg("no exec");
+}
+
+static const Assay__Variable *variable(const Assay__Mi *m, const char *name)
+{
+	const Assay__EnvironmentOf *e = m->environment->processes[0];
+
+	for (size_t i = 0; i < e->n_variables; i++) {
+		if (strcmp(e->variables[i]->name, name) == 0)
+			return e->variables[i];
+	}
+	return NULL;
+}
+
+static const Assay__File *mapped(const Assay__Mi *m, const char *part)
+{
+	for (size_t i = 0; i < m->code->n_processes; i++) {
+		const Assay__CodeOf *c = m->code->processes[i];
+
+		for (size_t j = 0; j < c->n_mappings; j++) {
+			const Assay__File *f = m->files[c->mappings[j]->file - 1];
+
+			if (strstr(f->path, part))
+				return f;
+		}
+	}
+	return NULL;
+}
+
+/* Some library of the system that sleep would not load by itself. */
+static const char *some_library(void)
+{
+	static const char *const candidates[] = {
+		"/lib/x86_64-linux-gnu/libz.so.1",
+		"/lib/aarch64-linux-gnu/libz.so.1",
+		"/usr/lib/libz.so.1",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(candidates); i++) {
+		if (access(candidates[i], R_OK) == 0)
+			return candidates[i];
+	}
+	return NULL;
+}
+
+static void a_preloaded_library_shows_twice(void **state)
+{
+	char preload[128], *environment[] = { preload, "COLOUR=blue", "SECRET=hidden", NULL };
+	const char *library = some_library();
+	const Assay__Mi *m;
+	pid_t pid;
+
+	if (!library) {
+		printf("skipped: no libz.so.1 here\n");
+		skip();
+	}
+	snprintf(preload, sizeof(preload), "LD_PRELOAD=%s", library);
+	pid = running_start(&app, exec_sleep, environment);
+	wait_for_exec(pid);
+	m = node();
+	assert_state(m, "environment", COMPLETE);
+	assert_state(m, "code", COMPLETE);
+	assert_non_null(variable(m, "LD_PRELOAD"));
+	assert_string_equal(variable(m, "LD_PRELOAD")->value, library);
+	assert_string_equal(variable(m, "COLOUR")->value, "blue");
+	assert_null(variable(m, "SECRET")); /* not one to record; its name is */
+	assert_int_equal(m->environment->processes[0]->n_names, 3);
+	assert_string_equal(m->environment->processes[0]->names[2], "SECRET");
+	assert_int_equal(m->environment->processes[0]->sha256.len, 32);
+	assert_non_null(mapped(m, "libz.so"));
+	assert_non_null(mapped(m, "/sleep"));
+	assert_int_equal(mapped(m, "libz.so")->sha256.len, 32);
+}
+
+static void without_preload_neither_shows(void **state)
+{
+	char *environment[] = { "COLOUR=red", NULL };
+	pid_t pid = running_start(&app, exec_sleep, environment);
+	const Assay__Mi *m;
+
+	wait_for_exec(pid);
+	m = node();
+	assert_null(variable(m, "LD_PRELOAD"));
+	assert_null(mapped(m, "libz.so"));
+	assert_int_equal(m->code->processes[0]->n_modified, 0);
+	for (size_t i = 0; i < m->code->processes[0]->n_anonymous; i++)
+		assert_string_equal(m->code->processes[0]->anonymous[i]->name, "[vdso]");
+}
+
+static const char log_start[] = "start of all\nnothing\nERROR one\n";
+
+static void add_to_log(const char *text, int flags)
+{
+	CLEANUP(cleanup_fd) int fd = open(log_path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+static void log_lines_are_counted_once(void **state)
+{
+	const Assay__LogFile *f;
+	const Assay__Mi *m;
+	char other[128];
+
+	m = node();
+	assert_state(m, "logs", PARTIAL); /* configured, and not there */
+	assert_true(m->logs->files[0]->error[0] != '\0');
+	add_to_log(log_start, O_APPEND);
+	m = node();
+	assert_state(m, "logs", COMPLETE);
+	assert_int_equal(m->logs->n_files, 1); /* two patterns, one file */
+	f = m->logs->files[0];
+	assert_int_equal(f->lines, 3);
+	assert_int_equal(f->bytes, strlen(log_start));
+	assert_int_equal(f->n_matches, 2);
+	assert_int_equal(f->matches[0]->count, 1);
+	assert_string_equal(f->matches[0]->lines[0], "ERROR one");
+	assert_int_equal(f->matches[1]->count, 1);
+	f = node()->logs->files[0];
+	assert_int_equal(f->lines, 0);
+	assert_int_equal(f->matches[0]->count, 0);
+	assert_int_equal(f->matches[0]->total, 1);
+	/* A line in two halves is one line. */
+	add_to_log("ERR", O_APPEND);
+	assert_int_equal(node()->logs->files[0]->lines, 0);
+	add_to_log("OR two\n", O_APPEND);
+	f = node()->logs->files[0];
+	assert_int_equal(f->lines, 1);
+	assert_int_equal(f->matches[0]->count, 1);
+	/* Rotated: the rest of the old file, then all of the new. */
+	add_to_log("ERROR three\n", O_APPEND);
+	snprintf(other, sizeof(other), "%s.1", log_path);
+	assert_int_equal(rename(log_path, other), 0);
+	add_to_log("panic four\nquiet\n", O_APPEND);
+	f = node()->logs->files[0];
+	assert_true(f->rotated);
+	assert_int_equal(f->lines, 3);
+	assert_int_equal(f->matches[0]->count, 2);
+	assert_int_equal(f->matches[0]->total, 4);
+	/* Cut, and grown past the old place again before the next node. */
+	add_to_log("panic five\nquiet and longer than before, much longer\n", O_TRUNC);
+	f = node()->logs->files[0];
+	assert_true(f->rotated);
+	assert_int_equal(f->matches[0]->count, 1);
+	f = node()->logs->files[0];
+	assert_false(f->rotated);
+}
+
+static int anonymous_code(struct running *x, void *arg)
+{
+	void *memory;
+
+	running_say(x, 0);
+	running_wait(x);
+	memory = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	running_say(x, (long)memory);
+	running_wait(x);
+	return 0;
+}
+
+static const Assay__AnonymousCode *anonymous_at(const Assay__Mi *m, uint64_t start)
+{
+	const Assay__CodeOf *c = m->code->processes[0];
+
+	for (size_t i = 0; i < c->n_anonymous; i++) {
+		if (c->anonymous[i]->start <= start &&
+		    start < c->anonymous[i]->start + c->anonymous[i]->length)
+			return c->anonymous[i];
+	}
+	return NULL;
+}
+
+static void anonymous_code_is_found(void **state)
+{
+	const Assay__AnonymousCode *a;
+	size_t before;
+	pid_t pid = running_start(&app, anonymous_code, NULL);
+	uint64_t at;
+
+	running_hear(&app);
+	before = node()->code->processes[0]->n_anonymous;
+	running_go(&app);
+	at = (uint64_t)running_hear(&app);
+	a = anonymous_at(node(), at);
+	assert_non_null(a);
+	assert_string_equal(a->protection, "rwxp");
+	assert_string_equal(a->name, "");
+	assert_int_equal(a->length, 3 * PAGE);
+	assert_int_equal(a->sha256.len, 32);
+	assert_int_equal(mi->msg->code->processes[0]->n_anonymous, before + 1);
+	end(pid);
+}
+
+/* In a page of text of its own, so that nothing else is changed. */
+__attribute__((noinline, aligned(PAGE), section(".text.patched"))) static int patched(int n)
+{
+	return n + 1;
+}
+
+static int say_address(struct running *x, void *arg)
+{
+	running_say(x, (long)(uintptr_t)patched + patched(0) - 1);
+	running_wait(x);
+	return 0;
+}
+
+static void patch(pid_t pid, uint64_t at, const uint8_t *to, uint8_t *ret_was, size_t n)
+{
+	CLEANUP(cleanup_fd) int fd = -1;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pread(fd, ret_was, n, (off_t)at), n);
+	assert_int_equal(pwrite(fd, to, n, (off_t)at), n);
+}
+
+static void a_patched_page_is_found_and_stays_found(void **state)
+{
+	static const uint8_t code[] = { 0xcc, 0xcc, 0xcc };
+	pid_t pid = running_start(&app, say_address, NULL);
+	const Assay__ModifiedText *t;
+	uint8_t was[3], none[3];
+	uint64_t at = (uint64_t)running_hear(&app);
+	const Assay__Mi *m = node();
+
+	assert_state(m, "code", COMPLETE);
+	assert_int_equal(m->code->processes[0]->n_modified, 0);
+	patch(pid, at, code, was, sizeof(code));
+	m = node();
+	assert_int_equal(m->code->processes[0]->n_modified, 1);
+	t = m->code->processes[0]->modified[0];
+	assert_int_equal(t->start, at / PAGE * PAGE);
+	assert_int_equal(t->pages, 1);
+	assert_non_null(strstr(m->files[t->file - 1]->path, "bpf_collectors"));
+	/* The old bytes put back make the content right and the page still not the file's. */
+	patch(pid, at, was, none, sizeof(was));
+	assert_int_equal(node()->code->processes[0]->n_modified, 1);
+	end(pid);
+}
+
+static int map_special(struct running *x, void *arg)
+{
+	int memory = memfd_create("hidden", 0);
+	char path[96];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/code", directory);
+	fd = open(path, O_RDWR | O_CREAT, 0700);
+	if (memory < 0 || fd < 0 || ftruncate(memory, PAGE) < 0 || ftruncate(fd, PAGE) < 0 ||
+	    mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, memory, 0) == MAP_FAILED ||
+	    mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) == MAP_FAILED)
+		return 1;
+	running_say(x, 0);
+	running_wait(x);
+	return 0;
+}
+
+static void memory_files_and_removed_files_are_told(void **state)
+{
+	pid_t pid = running_start(&app, map_special, NULL);
+	const Assay__File *f;
+	char path[96];
+	const Assay__Mi *m;
+
+	running_hear(&app);
+	m = node();
+	f = mapped(m, "memfd:hidden");
+	assert_non_null(f);
+	assert_true(f->deleted);
+	assert_false(f->regular_fs);
+	snprintf(path, sizeof(path), "%s/code", directory);
+	f = mapped(m, path);
+	assert_non_null(f);
+	assert_false(f->deleted);
+	assert_true(f->regular_fs);
+	assert_int_equal(f->sha256.len, 32);
+	assert_int_equal(unlink(path), 0);
+	m = node();
+	f = mapped(m, path);
+	assert_non_null(f);
+	assert_true(f->deleted);
+	assert_string_equal(f->path, path);
+	assert_int_equal(f->sha256.len, 32); /* of the file itself, which has no name any more */
+	end(pid);
+}
+
+static void a_mapped_file_that_is_overwritten_has_another_digest(void **state)
+{
+	pid_t pid = running_start(&app, map_special, NULL);
+	CLEANUP(cleanup_fd) int fd = -1;
+	uint8_t before[32];
+	char path[96];
+
+	running_hear(&app);
+	snprintf(path, sizeof(path), "%s/code", directory);
+	memcpy(before, mapped(node(), path)->sha256.data, 32);
+	assert_memory_equal(mapped(node(), path)->sha256.data, before, 32);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "evil", 4, 0), 4);
+	assert_memory_not_equal(mapped(node(), path)->sha256.data, before, 32);
+	end(pid);
+}
+
+static void *go_on(void *arg)
+{
+	running_say(arg, 0);
+	running_wait(arg);
+	_exit(0);
+}
+
+static int end_first_thread(struct running *x, void *arg)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, go_on, x) != 0)
+		return 1;
+	pthread_exit(NULL);
+}
+
+static void code_is_seen_when_the_first_thread_has_ended(void **state)
+{
+	pid_t pid = running_start(&app, end_first_thread, NULL);
+	const Assay__Mi *m;
+
+	running_hear(&app);
+	usleep(20000);
+	m = node();
+	assert_int_equal(m->n_processes, 1);
+	assert_int_equal(m->processes[0]->pid, pid);
+	assert_true(m->processes[0]->executable != 0);
+	assert_true(m->code->processes[0]->n_mappings > 0);
+	assert_non_null(mapped(m, "bpf_collectors"));
+	assert_int_equal(mapped(m, "bpf_collectors")->sha256.len, 32);
+	assert_state(m, "code", COMPLETE);
+	end(pid);
+}
+
+static const Assay__EventCounter *counter(const Assay__Mi *m, const char *kind)
+{
+	for (size_t i = 0; i < m->kernel->n_counters; i++) {
+		if (strcmp(m->kernel->counters[i]->kind, kind) == 0)
+			return m->kernel->counters[i];
+	}
+	fail_msg("no counter %s", kind);
+	return NULL;
+}
+
+static int fork_twice(struct running *x, void *arg)
+{
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(3);
+		waitpid(pid, NULL, 0);
+	}
+	return stay(x, arg);
+}
+
+static void kernel_events_of_the_window_are_listed(void **state)
+{
+	pid_t pid = running_start(&app, fork_twice, NULL);
+	const Assay__Mi *m;
+	bool status = false;
+
+	running_hear(&app);
+	m = node();
+	assert_true(m->kernel->loss->complete);
+	assert_int_equal(m->kernel->loss->assigned,
+			 m->kernel->loss->delivered + m->kernel->loss->dropped);
+	assert_int_equal(counter(m, "fork")->window, 2);
+	assert_int_equal(counter(m, "exit")->window, 2);
+	assert_int_equal(counter(m, "exec")->window, 0);
+	for (size_t i = 0; i < m->kernel->n_events; i++)
+		status |= strcmp(m->kernel->events[i]->detail, "status 3") == 0;
+	assert_true(status);
+	assert_true(m->kernel->n_hooks > 0);
+	assert_true(m->kernel->n_covers > 0);
+	m = node();
+	assert_int_equal(counter(m, "fork")->window, 0);
+	assert_int_equal(counter(m, "fork")->total, 2);
+	assert_int_equal(m->kernel->n_events, 0);
+	end(pid);
+}
+
+static void without_ebpf_it_is_said_and_the_rest_works(void **state)
+{
+	struct target_config config = app.config;
+	struct target *bare = NULL;
+	CLEANUP(mi_freep) struct mi *made = NULL;
+	struct collector_time time = { .boottime_ns = 2, .previous_boottime_ns = 1 };
+	char name[96];
+	pid_t pid;
+
+	snprintf(name, sizeof(name), "%s-bare", app.name);
+	config.name = name;
+	assert_int_equal(target_new(&config, app.base_fd, app.base_path, NULL, &bare), 0);
+	bare->follow_why = "tried without";
+	pid = running_start(&app, stay, NULL);
+	running_hear(&app);
+	assert_int_equal(cgroup_add(bare->cgroup_fd, pid), 0);
+	assert_int_equal(mi_new(&made), 0);
+	assert_int_equal(target_scan(bare, 2, made), 0);
+	assert_int_equal(made->msg->n_processes, 1);
+	for (size_t i = 0; collector_table[i]; i++) {
+		struct collector *c = NULL;
+
+		if (collector_table[i]->item == 7)
+			continue;
+		assert_int_equal(collector_table[i]->open(bare, &c), 0);
+		assert_int_equal(collector_table[i]->collect(c, &time, made), 0);
+		collector_table[i]->close(c);
+	}
+	assert_state(made->msg, "kernel", FAILED);
+	assert_state(made->msg, "network", PARTIAL);
+	assert_state(made->msg, "code", COMPLETE);
+	end(pid);
+	target_free(bare);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(before_it_runs_nothing_is_claimed),
+		TEST(the_root_process_is_the_one_that_was_started),
+		TEST(memory_and_cpu_time_grow_with_use),
+		TEST(listeners_and_connections_are_listed),
+		TEST(files_and_space_used_are_seen),
+		TEST(a_preloaded_library_shows_twice),
+		TEST(without_preload_neither_shows),
+		TEST(log_lines_are_counted_once),
+		TEST(anonymous_code_is_found),
+		TEST(a_patched_page_is_found_and_stays_found),
+		TEST(memory_files_and_removed_files_are_told),
+		TEST(a_mapped_file_that_is_overwritten_has_another_digest),
+		TEST(code_is_seen_when_the_first_thread_has_ended),
+		TEST(kernel_events_of_the_window_are_listed),
+		TEST(without_ebpf_it_is_said_and_the_rest_works),
+	};
+
+	if (!running_possible())
+		return 77;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
