@@ -250,10 +250,10 @@ static const struct {
 	void (*handle)(struct app_peer *p, const Assay__Request *request, pid_t pid);
 	bool root; /* also by root, outside any application */
 } request_table[] = {
-	[ASSAY__REQUEST__BODY_GET_SECRET] = { on_get_secret },
-	[ASSAY__REQUEST__BODY_BEGIN_STAGE] = { on_begin_stage },
-	[ASSAY__REQUEST__BODY_MEASURE] = { on_measure },
-	[ASSAY__REQUEST__BODY_SUBSCRIBE] = { on_subscribe },
+	[ASSAY__REQUEST__BODY_GET_SECRET] = { on_get_secret, .root = false },
+	[ASSAY__REQUEST__BODY_BEGIN_STAGE] = { on_begin_stage, .root = false },
+	[ASSAY__REQUEST__BODY_MEASURE] = { on_measure, .root = false },
+	[ASSAY__REQUEST__BODY_SUBSCRIBE] = { on_subscribe, .root = false },
 	[ASSAY__REQUEST__BODY_GET_STATUS] = { on_get_status, .root = true },
 };
 
