@@ -324,14 +324,7 @@ static int answer(struct judging *g)
 static void tell(const struct judging *g)
 {
 	const char *application = g->j->application;
-	char step[32];
 
-	if (g->decision.release) {
-		snprintf(step, sizeof(step), "stage %u", g->last.stage);
-		log_step(step, application, "released%s: measurement %llu passed",
-			 g->call->session.insecure ? " (insecure platform)" : "",
-			 (unsigned long long)g->last.sequence);
-	}
 	if (g->decision.latch && !g->was_latched)
 		log_warning("%s: latched; nothing further is released until assay fleet readmit %s",
 			    application, application);

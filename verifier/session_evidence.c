@@ -115,6 +115,7 @@ static void log_verdict(const struct session_evidence *e, const struct keeper_ju
 	const char *insecure =
 		e->session->insecure ? " (insecure platform: it proves nothing)" : "";
 	unsigned int kind = c->kind;
+	char step[32];
 
 	log_step(steps[kind].chain, c->application, "chip report of %s: %s%s",
 		 e->session->ops->platform, e->result.signature_good ? "good" : "refused",
@@ -127,14 +128,15 @@ static void log_verdict(const struct session_evidence *e, const struct keeper_ju
 		log_step(steps[kind].channel, c->application, "channel key of this measurement: %s",
 			 e->result.channel_good ? "bound to this session" : "refused");
 	log_reasons(c->application, reasons);
-	if (secrets > 0)
-		log_step(steps[kind].secret, c->application,
-			 "stage %u: %zu secrets sealed to it and sent%s", c->stage, secrets,
-			 insecure);
-	else
-		log_info("%s: %s%s, stage %u%s", c->application,
-			 v->accepted ? "accepted" : "refused", insecure, c->stage,
-			 v->latched ? ", latched" : "");
+	if (secrets > 0) {
+		log_step(steps[kind].secret, c->application, "%zu secret%s sealed to it and sent",
+			 secrets, secrets > 1 ? "s" : "");
+		snprintf(step, sizeof(step), "stage %u", c->stage);
+		log_step(step, c->application, "released%s", insecure);
+		return;
+	}
+	log_info("%s: %s%s, stage %u%s", c->application, v->accepted ? "accepted" : "refused",
+		 insecure, c->stage, v->latched ? ", latched" : "");
 }
 
 static int fill_reasons(struct session *s, const struct appraisal *a, Assay__Verdict *v)

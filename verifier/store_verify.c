@@ -114,8 +114,8 @@ static int check_release(struct verifying *v, json_t *detail)
 		v->releases++;
 		r = sql_number(
 			v->s->db, &n, "it",
-			"SELECT count(*) FROM releases r JOIN evidence e ON e.id = r.evidence"
-			" WHERE r.evidence = ? AND r.secret = ? AND e.accepted = 1",
+			"SELECT count(*) FROM releases r JOIN evidence e ON e.id ="
+			" r.evidence_id WHERE e.id = ? AND r.name = ? AND e.accepted = 1",
 			id, json_string_value(name));
 		if (r < 0)
 			return r;
