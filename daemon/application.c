@@ -90,7 +90,7 @@ static void run_begin(struct application *a)
 	a->stage_passed = a->stage_wanted = 0;
 	a->refused = false;
 	snprintf(a->verdict, sizeof(a->verdict), "none");
-	bytes_reset(&a->reasons);
+	free(TAKE(a->reasons));
 }
 
 static void failed(struct application *a)
@@ -418,9 +418,8 @@ static void (*const on_refusal[])(struct application *a) = {
 void application_judged(struct application *a, bool accepted, bool latched, uint32_t stage,
 			struct view reasons)
 {
-	bytes_reset(&a->reasons);
-	if (bytes_append_view(&a->reasons, reasons) < 0)
-		bytes_reset(&a->reasons);
+	free(a->reasons);
+	a->reasons = reasons.len > 0 ? strndup((const char *)reasons.data, reasons.len) : NULL;
 	snprintf(a->verdict, sizeof(a->verdict), "%s", accepted ? "accepted" : "refused");
 	if (accepted) {
 		if (stage > 0)
@@ -671,7 +670,6 @@ int application_new(struct daemon *d, const struct config_application *config, i
 	a->config = config;
 	a->index = index;
 	a->queue.max = d->config->queue_max;
-	a->reasons = BYTES_INIT(REASONS_MAX);
 	snprintf(a->verdict, sizeof(a->verdict), "none");
 	r = launch_user_of(config, &a->user);
 	if (r < 0) {
@@ -711,7 +709,7 @@ void application_free(struct application *a)
 	schedule_free(a->schedule);
 	queue_done(&a->queue);
 	target_free(a->target);
-	bytes_done(&a->reasons);
+	free(a->reasons);
 	if (a->gone_timer)
 		event_free(a->gone_timer);
 	if (a->retry_timer)

@@ -29,7 +29,7 @@ static int not_there(const struct application *a, const char *name, uint32_t sta
 		     const char **ret_why)
 {
 	if (a->refused) {
-		*ret_why = a->reasons.len ? (const char *)a->reasons.data : "refused";
+		*ret_why = a->reasons ? a->reasons : "refused";
 		return -EACCES;
 	}
 	if (a->stage_wanted > 0 && (name || stage == a->stage_wanted))
@@ -39,7 +39,7 @@ static int not_there(const struct application *a, const char *name, uint32_t sta
 		return -ENOENT;
 	}
 	if (strcmp(a->verdict, "refused") == 0) {
-		*ret_why = a->reasons.len ? (const char *)a->reasons.data : "refused";
+		*ret_why = a->reasons ? a->reasons : "refused";
 		return -EACCES;
 	}
 	*ret_why = name ? "no secret of that name was released to this run"
@@ -92,12 +92,11 @@ static int status_of(struct daemon *d, const struct application *a, struct arena
 	s->stages = a->config->stages;
 	s->node = a->node_number;
 	s->verdict = (char *)a->verdict;
-	if (a->reasons.len > 0) {
+	if (a->reasons) {
 		s->reasons = arena_alloc(arena, sizeof(*s->reasons));
 		if (!s->reasons)
 			return -ENOMEM;
-		s->reasons[0] = arena_printf(arena, "%.*s", (int)a->reasons.len,
-					     (const char *)a->reasons.data);
+		s->reasons[0] = arena_text(arena, a->reasons);
 		if (!s->reasons[0])
 			return -ENOMEM;
 		s->n_reasons = 1;

@@ -56,6 +56,7 @@ class Process:
         self.argv = [str(a) for a in argv]
         self.log = log
         self.echo = echo
+        open(log, "ab").close()
         out = subprocess.PIPE if echo else open(log, "ab")
         self.popen = subprocess.Popen(self.argv, stdout=out, stderr=subprocess.STDOUT,
                                       stdin=subprocess.DEVNULL, env=env, start_new_session=True)
