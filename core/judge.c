@@ -9,6 +9,8 @@
 #include "cleanup.h"
 
 static void note(const struct judge_check *c, const char *before, const char *format, va_list args)
+	PRINTF_LIKE(3, 0);
+static void note(const struct judge_check *c, const char *before, const char *format, va_list args)
 {
 	char said[APPRAISAL_TEXT_MAX];
 
@@ -28,6 +30,7 @@ void judge_fail(struct judge_check *c, const char *seen_format, ...)
 	va_end(args);
 }
 
+static void unchecked(struct judge_check *c, const char *format, va_list args) PRINTF_LIKE(2, 0);
 static void unchecked(struct judge_check *c, const char *format, va_list args)
 {
 	if (++c->failed <= JUDGE_NAMED_MAX)

@@ -78,6 +78,8 @@ const char *yamldoc_found(const struct yamldoc_node *n, char to[YAMLDOC_FOUND_MA
 }
 
 static void note(struct yamldoc *d, unsigned long line, const char *path, const char *format,
+		 va_list args) PRINTF_LIKE(4, 0);
+static void note(struct yamldoc *d, unsigned long line, const char *path, const char *format,
 		 va_list args)
 {
 	char shown[YAMLDOC_PATH_MAX], *said = NULL;
@@ -377,6 +379,8 @@ char *yamldoc_take_problems(struct yamldoc *d)
 	    bytes_printf(&d->problems, "%s: and %zu more\n", d->file,
 			 d->n_problems - YAMLDOC_PROBLEMS_MAX) < 0)
 		return NULL;
+	if (d->problems.len == 0)
+		return strdup("");
 	return strndup((const char *)d->problems.data, d->problems.len);
 }
 
@@ -460,6 +464,8 @@ const struct yamldoc_node *yamldoc_find(const struct yamldoc *d, const char *pat
 	return n;
 }
 
+static void on_cyaml(cyaml_log_t level, void *ctx, const char *format, va_list args)
+	PRINTF_LIKE(3, 0);
 static void on_cyaml(cyaml_log_t level, void *ctx, const char *format, va_list args)
 {
 	static const char mark[] = "(line: ";
