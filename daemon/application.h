@@ -61,7 +61,7 @@ struct application {
 	uint32_t stage_wanted; /* begun by the application and not decided; 0: none */
 	bool refused;	       /* latched: nothing more is released */
 	char verdict[16];
-	struct bytes reasons; /* of the last refusal, a line each */
+	char *reasons; /* of the last verdict, a line each; NULL: none */
 	struct application_secret *secrets;
 	uint64_t dropped; /* measurements that never reached the verifier */
 
