@@ -361,7 +361,7 @@ static void files_and_space_used_are_seen(void **state)
 
 static int exec_sleep(struct running *x, void *arg)
 {
-	char *const argv[] = { "sleep", "60", NULL };
+	char name[] = "sleep", time[] = "60", *const argv[] = { name, time, NULL };
 
 	return execve("/bin/sleep", argv, arg);
 }
@@ -428,7 +428,8 @@ static const char *some_library(void)
 
 static void a_preloaded_library_shows_twice(void **state)
 {
-	char preload[128], *environment[] = { preload, "COLOUR=blue", "SECRET=hidden", NULL };
+	char preload[128], colour[] = "COLOUR=blue", secret[] = "SECRET=hidden";
+	char *environment[] = { preload, colour, secret, NULL };
 	const char *library = some_library();
 	const Assay__Mi *m;
 	pid_t pid;
@@ -457,7 +458,7 @@ static void a_preloaded_library_shows_twice(void **state)
 
 static void without_preload_neither_shows(void **state)
 {
-	char *environment[] = { "COLOUR=red", NULL };
+	char colour[] = "COLOUR=red", *environment[] = { colour, NULL };
 	pid_t pid = running_start(&app, exec_sleep, environment);
 	const Assay__Mi *m;
 
