@@ -145,7 +145,7 @@ static void judge_modified(const struct judging *j, const struct policy_code *co
 				   "process %u: %llu changed pages of %s at offset 0x%llx, address "
 				   "0x%llx",
 				   p->pid, (unsigned long long)m->pages,
-				   f ? judge_text(f->path) : "an unknown file",
+				   f ? judge_text(f->path) : "memory without a file",
 				   (unsigned long long)m->file_offset,
 				   (unsigned long long)m->start);
 		}

@@ -88,6 +88,7 @@ static int read_pcr(struct yamldoc *d, struct policy *p, unsigned int pcr,
 	enum hash_alg bank = policy_tpm_bank(p);
 	const struct yamldoc_node *item;
 	size_t n = 0;
+	int r;
 
 	snprintf(path, sizeof(path), "platforms.tpm.pcrs.%u", pcr);
 	while (yamldoc_item(d, list, n))
@@ -103,8 +104,12 @@ static int read_pcr(struct yamldoc *d, struct policy *p, unsigned int pcr,
 		return -ENOMEM;
 	p->pcrs[pcr].n = n;
 	for (size_t i = 0; (item = yamldoc_item(d, list, i)); i++) {
-		if (!yamldoc_text(item) ||
-		    quantity_digest(yamldoc_text(item), bank, &p->pcrs[pcr].values[i]) < 0)
+		r = yamldoc_text(item)
+			    ? quantity_digest(yamldoc_text(item), bank, &p->pcrs[pcr].values[i])
+			    : -EINVAL;
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0)
 			yamldoc_problem_at(d, item, path, "expected %zu hex digits (%s), found %s",
 					   2 * hash_size(bank), hash_name(bank),
 					   yamldoc_found(item, found));

@@ -228,7 +228,7 @@ struct policy {
 MUST_CHECK int policy_read_rules(struct yamldoc *d, struct arena *arena,
 				 struct policy_dynamic *rules);
 
-/* Digests of one algorithm, in the arena; path names the list. NULL: a problem or no memory. */
+/* Digests of one algorithm, in the arena; path names the list, for problems. NULL: no memory. */
 struct digest *policy_read_digests(struct yamldoc *d, struct arena *arena, const char *path,
 				   char *const *texts, size_t n, enum hash_alg alg);
 

@@ -78,7 +78,11 @@ struct digest *policy_read_digests(struct yamldoc *d, struct arena *arena, const
 	char key[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
 
 	for (size_t i = 0; digests && i < n; i++) {
-		if (quantity_digest(texts[i], alg, &digests[i]) == 0)
+		int r = quantity_digest(texts[i], alg, &digests[i]);
+
+		if (r == -ENOMEM)
+			return NULL;
+		if (r == 0)
 			continue;
 		snprintf(key, sizeof(key), "%s[%zu]", path, i);
 		yamldoc_problem(d, key, "expected %zu hex digits (%s), found %s",

@@ -191,6 +191,10 @@ static void check_pattern(struct config_reading *x, const char *path, const char
 		regfree(&regex);
 		return;
 	}
+	if (r == REG_ESPACE) {
+		x->out_of_memory = true;
+		return;
+	}
 	regerror(r, &regex, why, sizeof(why));
 	yamldoc_problem(x->d, path, "expected an extended regular expression, found: %s", why);
 }

@@ -41,7 +41,7 @@ MUST_CHECK int quantity_every(const char *text, uint32_t *ret);
 #define QUANTITY_EVERY_MAX 1000
 #define QUANTITY_EVERY	   "\"each\" or \"every N\" (N from 1 to 1000)"
 
-/* Hex digits of either case, as many as the algorithm yields. */
+/* Hex digits of either case, as many as the algorithm yields. Also -ENOMEM. */
 MUST_CHECK int quantity_digest(const char *text, enum hash_alg alg, struct digest *ret);
 
 /* For messages: bytes in the largest unit that leaves no rest; thousandths with three decimals. */
