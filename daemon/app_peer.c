@@ -170,23 +170,11 @@ static int start_second(struct app_peer *p)
 	return event_add(p->refill, &second) < 0 ? -ENOMEM : 0;
 }
 
-/* Descriptors that somebody sends are none of our business. */
-static void close_received(struct cmsghdr *c)
-{
-	size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-	for (size_t i = 0; i < n; i++) {
-		int fd;
-
-		memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
-		close(fd);
-	}
-}
-
 /* False: there is no further packet. */
 static bool read_packet(struct app_peer *p)
 {
 	struct iovec part = { .iov_base = p->buffer, .iov_len = APP_PACKET_MAX };
+	/* Room for these alone: descriptors that somebody sends along are dropped by the kernel. */
 	union {
 		struct cmsghdr header;
 		char room[CMSG_SPACE(sizeof(struct ucred))];
@@ -204,11 +192,8 @@ static bool read_packet(struct app_peer *p)
 	if (n < 0 && errno == EAGAIN)
 		return false;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); n >= 0 && c; c = CMSG_NXTHDR(&m, c)) {
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_RIGHTS)
-			close_received(c);
-		if (c->cmsg_type == SCM_CREDENTIALS && c->cmsg_len == CMSG_LEN(sizeof(sender)))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS &&
+		    c->cmsg_len == CMSG_LEN(sizeof(sender)))
 			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
 	}
 	/* An empty packet reads like the end. */

@@ -14,7 +14,8 @@ struct event_base;
  * measured, in the application's cgroup, as its user, with nothing inherited and without a way to
  * the chip. Two phases: launch_prepare makes the process, which waits; the caller ties it to the
  * application (target.root_pid, follow_add_root) and lets it go with launch_go. After execve the
- * process is held before its first instruction until the files were checked once more.
+ * process is held before its first instruction (PTRACE_SEIZE by assayd, let go at once) until
+ * the files were checked once more; where the kernel forbids ptrace altogether nothing is started.
  *
  * All calls come from the loop's thread, callbacks from the loop; none waits for the child. SIGCHLD
  * must not be ignored by the program.
