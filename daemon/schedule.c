@@ -14,7 +14,7 @@
 
 #include "cleanup.h"
 #include "log.h"
-#include "mi.h"
+#include "schedule_missed.h"
 
 #define NS_PER_SECOND 1000000000ULL
 
@@ -73,12 +73,6 @@ struct spec {
 	char reason[SCHEDULE_REASON_MAX];
 };
 
-struct missed {
-	Assay__TimeNode__Kind kind;
-	uint64_t due;
-	char why[SCHEDULE_WHY_MAX];
-};
-
 struct schedule {
 	struct spec *specs;
 	size_t n;
@@ -97,9 +91,8 @@ struct schedule {
 	bool clock_set;	      /* CLOCK_REALTIME, since the last look */
 
 	bool started, busy;
-	struct missed missed[SCHEDULE_MISSED_MAX];
-	size_t n_missed;
-	uint64_t missed_uncounted, missed_total;
+	struct missed_list missed;
+	uint64_t missed_total;
 };
 
 static uint64_t clock_ns(clockid_t id)
@@ -148,26 +141,11 @@ static uint64_t random_u64(void)
 	return v;
 }
 
-static void missed_keep(struct schedule *s, Assay__TimeNode__Kind kind, uint64_t due,
-			const char *why)
-{
-	struct missed *m;
-
-	if (s->n_missed == SCHEDULE_MISSED_MAX) {
-		s->missed_uncounted++;
-		return;
-	}
-	m = &s->missed[s->n_missed++];
-	m->kind = kind;
-	m->due = due;
-	snprintf(m->why, sizeof(m->why), "%s", why);
-}
-
 void schedule_missed(struct schedule *s, Assay__TimeNode__Kind kind, uint64_t due_boottime_ns,
 		     const char *why)
 {
 	s->missed_total++;
-	missed_keep(s, kind, due_boottime_ns, why);
+	missed_list_add(&s->missed, kind, due_boottime_ns, why);
 }
 
 static void join_reason(struct spec *p, const char *reason)
@@ -219,7 +197,7 @@ static void every_look(struct schedule *s, struct spec *p, const struct now *now
 	for (uint64_t i = 0; i < skipped && i < SCHEDULE_MISSED_MAX; i++)
 		schedule_missed(s, p->config->kind, due + i * p->every.every, late_because(now));
 	if (skipped > SCHEDULE_MISSED_MAX) {
-		s->missed_uncounted += skipped - SCHEDULE_MISSED_MAX;
+		s->missed.uncounted += skipped - SCHEDULE_MISSED_MAX;
 		s->missed_total += skipped - SCHEDULE_MISSED_MAX;
 	}
 	fall_due(s, p, p->every.due);
@@ -562,8 +540,8 @@ int schedule_start(struct schedule *s, uint64_t now_boottime_ns)
 
 	now.boottime = now_boottime_ns;
 	s->busy = false;
-	s->n_missed = 0;
-	s->missed_uncounted = s->missed_total = 0;
+	s->missed.n = 0;
+	s->missed.uncounted = s->missed_total = 0;
 	s->started = true;
 	for (size_t i = 0; i < s->n; i++) {
 		forget_waiting(&s->specs[i]);
@@ -669,35 +647,12 @@ void schedule_ready(struct schedule *s)
 
 int schedule_take_missed(struct schedule *s, struct mi *mi, Assay__TimeNode *node)
 {
-	Assay__MissedNode **list = arena_alloc(mi->arena, sizeof(*list) * (s->n_missed + 1));
-	int r;
-
-	if (!list)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->n_missed; i++) {
-		list[i] = MI_MESSAGE(mi, Assay__MissedNode, assay__missed_node__init);
-		if (!list[i])
-			return -ENOMEM;
-		list[i]->kind = s->missed[i].kind;
-		list[i]->due_boottime_ns = s->missed[i].due;
-		r = mi_text(mi, s->missed[i].why, &list[i]->why);
-		if (r < 0)
-			return r;
-	}
-	node->missed = list;
-	node->n_missed = s->n_missed;
-	node->missed_uncounted = s->missed_uncounted;
-	s->n_missed = 0;
-	s->missed_uncounted = 0;
-	return 0;
+	return missed_list_take(&s->missed, mi, node);
 }
 
 void schedule_give_back(struct schedule *s, const Assay__TimeNode *node)
 {
-	for (size_t i = 0; i < node->n_missed; i++)
-		missed_keep(s, node->missed[i]->kind, node->missed[i]->due_boottime_ns,
-			    node->missed[i]->why);
-	s->missed_uncounted += node->missed_uncounted;
+	missed_list_give_back(&s->missed, node);
 }
 
 uint64_t schedule_missed_total(const struct schedule *s)
