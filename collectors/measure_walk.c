@@ -1,20 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walks trees and reads what is in them, on several threads. Work waits in two
- * places. Tasks are directories and portions of their entries, taken last in,
- * first out: deep before wide, so that few directories are open at a time. Files that are
- * large wait apart and the largest is taken first, by every thread but one while tasks are
- * left: a large file met late would keep one thread busy after the others are done.
- * Small files are opened, read and hashed where they are met, relative to their directory.
+ * Walks trees and reads what is in them. Small files are opened, read and hashed where they are
+ * met, relative to their directory: no path is resolved twice, and none is looked at before
+ * it is opened unless an earlier walk may know it.
  */
-#include "measure_parts.h"
+#include "measure_crew.h"
 
 #include <assert.h>
-#include <dirent.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 
 /* Directory entries of one task, as getdents64 writes them: some 250 files. */
@@ -23,154 +16,7 @@
 /* Files from this size on wait apart. */
 #define LARGE_FROM (1024 * 1024)
 
-#define PROGRESS_EVERY 512 /* files */
-
 #define OPEN_FILE (O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
-
-/* A directory that tasks are left for. */
-struct folder {
-	const char *path; /* in a worker's arena */
-	struct stat before;
-	int fd;
-	atomic_uint users;
-};
-
-struct worker;
-
-struct task {
-	struct task *next;
-	int (*run)(struct worker *w, struct task *t);
-	struct folder *in;
-	struct found *what;	      /* the directory to list */
-	const struct walk_root *root; /* or the root to begin with */
-	size_t len;
-	_Alignas(struct dirent64) uint8_t entries[];
-};
-
-struct crew {
-	const struct walk_options *options;
-	pthread_mutex_t lock;
-	pthread_cond_t change;
-	struct task *tasks;
-	struct found **large; /* a heap, the largest first */
-	size_t n_large, room_large;
-	unsigned int on_tasks, on_large, waiting; /* workers */
-	unsigned int threads;
-	atomic_bool stop;
-	int error;
-	char *error_path;
-	atomic_uint_least64_t n_found, files, bytes;
-};
-
-struct worker {
-	struct crew *crew;
-	struct content_reader *reader;
-	struct arena *arena;
-	struct found **items;
-	size_t n, room;
-	uint64_t files, bytes, reported;
-	bool first; /* on the caller's own thread */
-};
-
-/* The first failure stays; the others are told to stop. */
-static int crew_fail(struct crew *c, int r, const char *path)
-{
-	pthread_mutex_lock(&c->lock);
-	if (c->error == 0) {
-		c->error = r;
-		c->error_path = strdup(path);
-	}
-	atomic_store(&c->stop, true);
-	pthread_cond_broadcast(&c->change);
-	pthread_mutex_unlock(&c->lock);
-	return r;
-}
-
-static void crew_push(struct crew *c, struct task *t)
-{
-	pthread_mutex_lock(&c->lock);
-	t->next = c->tasks;
-	c->tasks = t;
-	if (c->waiting > 0)
-		pthread_cond_signal(&c->change);
-	pthread_mutex_unlock(&c->lock);
-}
-
-static int crew_push_large(struct crew *c, struct found *f)
-{
-	int r = 0;
-	size_t i;
-
-	pthread_mutex_lock(&c->lock);
-	if (c->n_large == c->room_large) {
-		size_t room = c->room_large ? 2 * c->room_large : 64;
-		struct found **grown = realloc(c->large, room * sizeof(struct found *));
-
-		if (!grown) {
-			r = -ENOMEM;
-			goto out;
-		}
-		c->large = grown;
-		c->room_large = room;
-	}
-	for (i = c->n_large++; i > 0 && c->large[(i - 1) / 2]->id.size < f->id.size;
-	     i = (i - 1) / 2)
-		c->large[i] = c->large[(i - 1) / 2];
-	c->large[i] = f;
-	if (c->waiting > 0)
-		pthread_cond_signal(&c->change);
-out:
-	pthread_mutex_unlock(&c->lock);
-	return r;
-}
-
-/* Takes the largest out of the heap; there is one, and the lock is held. */
-static struct found *crew_take_large(struct crew *c)
-{
-	struct found *top = c->large[0], *last = c->large[--c->n_large];
-	size_t i = 0, child;
-
-	while ((child = 2 * i + 1) < c->n_large) {
-		if (child + 1 < c->n_large &&
-		    c->large[child + 1]->id.size > c->large[child]->id.size)
-			child++;
-		if (c->large[child]->id.size <= last->id.size)
-			break;
-		c->large[i] = c->large[child];
-		i = child;
-	}
-	c->large[i] = last;
-	return top;
-}
-
-static void folder_hold(struct folder *f)
-{
-	atomic_fetch_add(&f->users, 1);
-}
-
-/* The last one out looks whether anything came or went while the directory was in use. */
-static int folder_release(struct worker *w, struct folder *f)
-{
-	struct stat st;
-	int r = 0;
-
-	if (!f || atomic_fetch_sub(&f->users, 1) != 1)
-		return 0;
-	if (!atomic_load(&w->crew->stop)) {
-		struct file_identity then = file_identity_of(&f->before), now;
-
-		if (fstat(f->fd, &st) < 0) {
-			r = crew_fail(w->crew, neg_errno(), f->path);
-		} else {
-			now = file_identity_of(&st);
-			if (!file_identity_equal(&then, &now))
-				r = crew_fail(w->crew, -ESTALE, f->path);
-		}
-	}
-	close(f->fd);
-	free(f);
-	return r;
-}
 
 static int worker_fail(struct worker *w, int r, const struct folder *in, const char *name)
 {
@@ -255,6 +101,11 @@ static int read_content(struct worker *w, int fd, const struct stat *st, struct 
 	struct digest d;
 	int r;
 
+	if (!w->reader) {
+		r = content_reader_new(&w->reader);
+		if (r < 0)
+			return r;
+	}
 	r = content_read(w->reader, fd, st, &d, &f->head);
 	if (r < 0)
 		return r;
@@ -443,21 +294,6 @@ static int see(struct worker *w, struct folder *in, const char *name, bool tree)
 	return 0;
 }
 
-static void report(struct worker *w)
-{
-	const struct walk_options *o = w->crew->options;
-	uint64_t files, bytes;
-
-	files = atomic_fetch_add(&w->crew->files, w->files) + w->files;
-	bytes = atomic_fetch_add(&w->crew->bytes, w->bytes) + w->bytes;
-	w->files = 0;
-	w->bytes = 0;
-	if (!w->first || !o->progress || files < w->reported + PROGRESS_EVERY)
-		return;
-	w->reported = files;
-	o->progress(o->progress_arg, files, bytes);
-}
-
 static bool is_dots(const char *name)
 {
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
@@ -494,142 +330,6 @@ static int run_root(struct worker *w, struct task *t)
 	if (r == -ENOENT && w->crew->options->may_miss)
 		return 0;
 	return r < 0 ? worker_fail(w, r, NULL, t->root->path) : 0;
-}
-
-/* Work until there is none: no task, no large file, and nobody who could make one. */
-static void *work(void *arg)
-{
-	struct worker *w = arg;
-	struct crew *c = w->crew;
-
-	pthread_mutex_lock(&c->lock);
-	while (!atomic_load(&c->stop)) {
-		/* One of the others, at least, goes on finding files. */
-		bool found_by_others = c->on_tasks > 0 || !c->tasks;
-
-		if (c->n_large > 0 && found_by_others) {
-			struct found *f = crew_take_large(c);
-			int r;
-
-			c->on_large++;
-			pthread_mutex_unlock(&c->lock);
-			r = read_noted(w, f);
-			if (r < 0)
-				crew_fail(c, r, f->path);
-			report(w);
-			pthread_mutex_lock(&c->lock);
-			c->on_large--;
-		} else if (c->tasks) {
-			struct task *t = c->tasks;
-
-			c->tasks = t->next;
-			c->on_tasks++;
-			pthread_mutex_unlock(&c->lock);
-			/* Failures are noted where they happen. */
-			(void)t->run(w, t);
-			(void)folder_release(w, t->in);
-			free(t);
-			report(w);
-			pthread_mutex_lock(&c->lock);
-			c->on_tasks--;
-		} else if (c->on_tasks > 0) {
-			c->waiting++;
-			pthread_cond_wait(&c->change, &c->lock);
-			c->waiting--;
-			continue;
-		} else {
-			break;
-		}
-		if (c->on_tasks == 0 && !c->tasks)
-			pthread_cond_broadcast(&c->change);
-	}
-	pthread_mutex_unlock(&c->lock);
-	return NULL;
-}
-
-static int by_path(const void *a, const void *b)
-{
-	const struct found *const *left = a, *const *right = b;
-
-	return strcmp((*left)->path, (*right)->path);
-}
-
-static void *work_then_sort(void *arg)
-{
-	struct worker *w = arg;
-
-	work(w);
-	if (w->n > 0)
-		qsort(w->items, w->n, sizeof(struct found *), by_path);
-	return NULL;
-}
-
-static int worker_open(struct worker *w, struct crew *c)
-{
-	int r;
-
-	w->crew = c;
-	r = arena_new(MEASURE_MEMORY_MAX, &w->arena);
-	if (r < 0)
-		return r;
-	return content_reader_new(&w->reader);
-}
-
-/* Hands over what the worker found. */
-static int worker_yield(struct worker *w, struct found_list *ret, char **ret_path)
-{
-	CLEANUP(found_list_cleanup) struct found_list own = { 0 };
-
-	own.arenas = malloc(sizeof(struct arena *));
-	if (!own.arenas)
-		return -ENOMEM;
-	own.arenas[0] = TAKE(w->arena);
-	own.n_arenas = 1;
-	own.items = TAKE(w->items);
-	own.n = w->n;
-	return found_list_merge(ret, &own, ret_path);
-}
-
-static void worker_done(struct worker *w)
-{
-	content_reader_free(w->reader);
-	arena_free(w->arena);
-	free(w->items);
-}
-
-static void run_crew(struct crew *c, struct worker *workers)
-{
-	pthread_t threads[MEASURE_THREADS_MAX];
-	unsigned int started = 0;
-	sigset_t all, before;
-
-	/* Signals are for the thread that has handlers. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &before);
-	for (unsigned int i = 1; i < c->threads; i++) {
-		if (pthread_create(&threads[started], NULL, work_then_sort, &workers[i]) != 0)
-			break; /* continuing without: fewer threads find the same */
-		started++;
-	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	work_then_sort(&workers[0]);
-	for (unsigned int i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-}
-
-static void crew_done(struct crew *c, struct worker *w)
-{
-	struct task *next;
-
-	for (struct task *t = c->tasks; t; t = next) {
-		next = t->next;
-		(void)folder_release(w, t->in);
-		free(t);
-	}
-	free(c->large);
-	free(c->error_path);
-	pthread_cond_destroy(&c->change);
-	pthread_mutex_destroy(&c->lock);
 }
 
 /* Another name of something in the list, through directories that are links. */
@@ -677,10 +377,9 @@ static int see_aliases(struct crew *c, const struct walk_roots *roots, size_t fr
 		if (r < 0)
 			*ret_path = strdup(root->path);
 	}
-	report(&w);
+	worker_report(&w);
 	if (r == 0) {
-		if (w.n > 0)
-			qsort(w.items, w.n, sizeof(struct found *), by_path);
+		worker_sort(&w);
 		r = worker_yield(&w, l, ret_path);
 	}
 	worker_done(&w);
@@ -712,6 +411,7 @@ int walk(const struct walk_roots *roots, size_t from, const struct walk_options 
 	struct worker workers[MEASURE_THREADS_MAX] = { 0 };
 	struct crew c = {
 		.options = o,
+		.read_large = read_noted,
 		.threads = o->threads < MEASURE_THREADS_MAX ? o->threads : MEASURE_THREADS_MAX,
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.change = PTHREAD_COND_INITIALIZER,
@@ -724,7 +424,7 @@ int walk(const struct walk_roots *roots, size_t from, const struct walk_options 
 		r = worker_open(&workers[i], &c);
 	if (r == 0) {
 		workers[0].first = true;
-		run_crew(&c, workers);
+		crew_run(&c, workers);
 		r = c.error;
 		if (r < 0)
 			*ret_path = TAKE(c.error_path);

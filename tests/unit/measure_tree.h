@@ -25,8 +25,8 @@ static char top[PATH_MAX / 2];
 /* Names within the directory; good for a few calls. */
 static inline const char *at(const char *name)
 {
-	static char paths[4][PATH_MAX];
-	static unsigned int turn;
+	static _Thread_local char paths[4][PATH_MAX]; /* the disturbing thread asks as well */
+	static _Thread_local unsigned int turn;
 	char *path = paths[turn++ % 4];
 
 	snprintf(path, PATH_MAX, "%s/%s", top, name);
