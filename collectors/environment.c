@@ -93,9 +93,10 @@ static int by_variable(const void *a, const void *b)
 }
 
 /* The block is "NAME=value" pieces, each ended by a zero byte; the last end is added here. */
-static int add_block(struct environment *x, struct mi *mi, Assay__EnvironmentOf *out, bool *cut)
+static int add_block(struct environment *x, struct mi *mi, Assay__EnvironmentOf *out, bool *cut,
+		     bool *overwritten)
 {
-	char *text, *at, *end, *equals, *name;
+	char *text, *at, *next, *end, *equals, *name;
 	int r;
 
 	r = sha256(x, mi, bytes_view(&x->block), &out->sha256);
@@ -107,7 +108,8 @@ static int add_block(struct environment *x, struct mi *mi, Assay__EnvironmentOf 
 		return r == -EMSGSIZE ? 0 : r;
 	text = (char *)x->block.data;
 	end = text + x->block.len;
-	for (at = text; at < end; at += strlen(at) + 1) {
+	for (at = text; at < end; at = next) {
+		next = at + strlen(at) + 1;
 		if (*at == '\0')
 			continue;
 		if (out->n_names == NAMES_MAX) {
@@ -115,15 +117,16 @@ static int add_block(struct environment *x, struct mi *mi, Assay__EnvironmentOf 
 			break;
 		}
 		equals = strchr(at, '=');
-		if (equals)
-			*equals = '\0';
+		if (!equals) {
+			*overwritten = true; /* exec puts nothing but variables there */
+			continue;
+		}
+		*equals = '\0';
 		r = mi_text(mi, at, &name);
 		if (r == 0)
 			r = mi_push(mi, &out->n_names, &out->names, name);
 		if (r == 0 && recorded(x->target->config, at))
-			r = add_variable(x, mi, out, at, equals ? equals + 1 : "");
-		if (equals)
-			*equals = '=';
+			r = add_variable(x, mi, out, at, equals + 1);
 		if (r < 0)
 			return r;
 	}
@@ -140,7 +143,7 @@ static int environment_collect(struct collector *c, const struct collector_time 
 	struct environment *x = (struct environment *)c;
 	Assay__Environment *out = MI_MESSAGE(mi, Assay__Environment, assay__environment__init);
 	const char *why = NULL;
-	bool cut = false;
+	bool cut = false, overwritten = false;
 	int r;
 
 	if (!out)
@@ -163,7 +166,7 @@ static int environment_collect(struct collector *c, const struct collector_time 
 		if (!of)
 			return -ENOMEM;
 		of->pid = (uint32_t)p->pid;
-		r = add_block(x, mi, of, &cut);
+		r = add_block(x, mi, of, &cut, &overwritten);
 		if (r == 0)
 			r = mi_push(mi, &out->n_processes, &out->processes, of);
 		if (r < 0)
@@ -171,6 +174,9 @@ static int environment_collect(struct collector *c, const struct collector_time 
 	}
 	if (cut)
 		why = "the environment of a process is larger than is recorded";
+	else if (overwritten && !why)
+		why = "a process wrote over the environment it was started with (to show another "
+		      "name, as servers do); what is left of it is listed";
 	else if (!x->target->scan_complete && !why)
 		why = "processes came or went during the scan";
 	return mi_status(mi, c->ops->name,

@@ -282,18 +282,9 @@ size_t follow_hook_count(const struct follow *f)
 	return ARRAY_LEN(f->hooks);
 }
 
-const struct follow_hook *follow_hook(struct follow *f, size_t i)
+const struct follow_hook *follow_hook(const struct follow *f, size_t i)
 {
-	struct bpf_prog_info info = { 0 };
-	uint32_t size = sizeof(info);
-	int fd;
-
-	if (i >= ARRAY_LEN(f->hooks))
-		return NULL;
-	fd = bpf_program__fd(follow_program_of(f->skel, i));
-	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0)
-		f->hooks[i].recursion_misses = info.recursion_misses;
-	return &f->hooks[i];
+	return i < ARRAY_LEN(f->hooks) ? &f->hooks[i] : NULL;
 }
 
 size_t follow_denied_devices(const struct follow *f, const struct follow_device **ret)

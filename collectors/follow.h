@@ -139,8 +139,8 @@ struct follow_hook {
 	uint64_t recursion_misses;
 };
 size_t follow_hook_count(const struct follow *f);
-/* NULL past the last. Reads the counter of missed runs anew. */
-const struct follow_hook *follow_hook(struct follow *f, size_t i);
+/* NULL past the last. Its counter of missed runs is as of the last follow_account. */
+const struct follow_hook *follow_hook(const struct follow *f, size_t i);
 
 /* Devices of chips that exist here and are denied. For the report; lent for f's life. */
 size_t follow_denied_devices(const struct follow *f, const struct follow_device **ret);

@@ -223,7 +223,8 @@ int follow_hooks_attach(struct follow *f)
 		const struct follow_program *p = &follow_programs[i];
 		struct bpf_program *program = follow_program_of(f->skel, i);
 
-		if (p->of_cgroup || bpf_program__fd(program) < 0)
+		f->programs[i] = bpf_program__fd(program);
+		if (p->of_cgroup || f->programs[i] < 0)
 			continue;
 		f->links[i] = bpf_program__attach(program);
 		if (!f->links[i])
@@ -232,4 +233,20 @@ int follow_hooks_attach(struct follow *f)
 			follow_hook_note(&f->hooks[i], program, 0);
 	}
 	return 0;
+}
+
+uint64_t follow_hooks_missed(struct follow *f)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
+		struct bpf_prog_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		if (f->programs[i] >= 0 &&
+		    bpf_obj_get_info_by_fd(f->programs[i], &info, &size) == 0)
+			f->hooks[i].recursion_misses = info.recursion_misses;
+		sum += f->hooks[i].recursion_misses;
+	}
+	return sum;
 }

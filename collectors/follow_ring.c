@@ -182,8 +182,7 @@ int follow_account(struct follow *f, struct follow_loss_account *ret)
 			break;
 		sched_yield(); /* to the program that is half-way, if it was preempted here */
 	}
-	for (size_t i = 0; i < follow_hook_count(f); i++)
-		account.recursion_misses += follow_hook(f, i)->recursion_misses;
+	account.recursion_misses = follow_hooks_missed(f);
 	*ret = account;
 	return 0;
 }

@@ -31,6 +31,7 @@ struct follow {
 	struct follow_slot slots[FOLLOW_SLOTS];
 	struct follow_hook hooks[FOLLOW_HOOKS];
 	struct bpf_link *links[FOLLOW_HOOKS];
+	int programs[FOLLOW_HOOKS]; /* descriptors; negative: not loaded */
 	struct follow_device devices[FOLLOW_DEVICES];
 	size_t n_devices;
 	uint64_t since_boottime_ns;
@@ -61,6 +62,9 @@ MUST_CHECK int follow_hooks_load(struct follow *f, size_t ring_bytes, char *ret_
 MUST_CHECK int follow_hooks_attach(struct follow *f);
 /* Says of a hook what became of attaching it. */
 void follow_hook_note(struct follow_hook *h, const struct bpf_program *program, int error);
+
+/* Reads anew how often each program was not run; returns the sum. */
+uint64_t follow_hooks_missed(struct follow *f);
 
 /* follow_devices.c: the chip's devices on this machine. */
 size_t follow_devices_find(struct follow_device *ret, size_t max);

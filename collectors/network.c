@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "cleanup.h"
 #include "collectors/descriptors.h"
@@ -22,10 +23,19 @@
 /* Most network namespaces of one application. */
 #define NAMESPACES_MAX 8
 
+/* More sockets than these are not asked for their kind one by one: then all is listed. */
+#define KINDS_ASKED_MAX 512
+
+enum kind { KIND_UNKNOWN, KIND_TCP, KIND_UDP, KIND_UNIX, KIND_QUIET, KIND_OTHER, KINDS };
+
 /* A socket that a process of the application has open. */
 struct owned {
 	uint64_t inode;
 	uint32_t pid;
+	uint32_t process; /* index, and descriptor in it */
+	int number;
+	enum kind kind;
+	bool listed;
 };
 
 struct name_space {
@@ -39,6 +49,7 @@ struct network {
 	struct target *target;
 	struct owned *sockets; /* in order of inode once all are found */
 	size_t n_sockets, room;
+	size_t pending[KINDS]; /* sockets of each kind that no list has shown yet */
 	struct name_space spaces[NAMESPACES_MAX];
 	struct follow_traffic traffic, run_base;
 	uint64_t run;
@@ -69,21 +80,28 @@ static int network_open(struct target *t, struct collector **ret)
 	return 0;
 }
 
-static int on_descriptor(void *arg, size_t process, uint64_t inode)
+static int take_sockets(struct network *x, const struct descriptors *d)
 {
-	struct network *x = arg;
-
-	if (x->n_sockets == x->room) {
-		size_t room = x->room ? 2 * x->room : 64;
-		struct owned *grown = realloc(x->sockets, room * sizeof(*grown));
+	if (d->n > x->room) {
+		struct owned *grown = realloc(x->sockets, d->n * sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
 		x->sockets = grown;
-		x->room = room;
+		x->room = d->n;
 	}
-	x->sockets[x->n_sockets++] =
-		(struct owned){ inode, (uint32_t)x->target->processes[process].pid };
+	x->n_sockets = 0;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct descriptor *one = &d->all[i];
+
+		if (one->socket != 0)
+			x->sockets[x->n_sockets++] = (struct owned){
+				.inode = one->socket,
+				.pid = (uint32_t)x->target->processes[one->process].pid,
+				.process = one->process,
+				.number = one->number,
+			};
+	}
 	return 0;
 }
 
@@ -111,7 +129,56 @@ static void order_sockets(struct network *x)
 	x->n_sockets = n;
 }
 
-static const struct owned *find_socket(const struct network *x, uint64_t inode)
+/* What the kernel calls the protocols; a name that is not here is one that no list shows. */
+static const struct {
+	const char *name;
+	enum kind kind;
+} kinds[] = {
+	{ "TCP", KIND_TCP },   { "TCPv6", KIND_TCP },	  { "UDP", KIND_UDP },
+	{ "UDPv6", KIND_UDP }, { "UNIX", KIND_UNIX },	  { "UNIX-STREAM", KIND_UNIX },
+	{ "unix", KIND_UNIX }, { "NETLINK", KIND_QUIET }, { "ALG", KIND_QUIET },
+};
+
+/*
+ * The kernel keeps a socket's protocol as an attribute of its file (sockprotoname); asking for
+ * it costs less than going through tables in which no socket of ours can be. What cannot
+ * be told stays unknown and is looked for everywhere.
+ */
+static enum kind ask_kind(const struct network *x, const struct owned *o)
+{
+	char path[64], name[64];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/fd/%d",
+		 x->target->processes[o->process].proc_fd, o->number);
+	len = getxattr(path, "system.sockprotoname", name, sizeof(name) - 1);
+	if (len <= 0)
+		return KIND_UNKNOWN;
+	name[len] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(kinds[i].name, name) == 0)
+			return kinds[i].kind;
+	}
+	return KIND_OTHER;
+}
+
+static void ask_kinds(struct gathering *g)
+{
+	struct network *x = g->x;
+
+	memset(x->pending, 0, sizeof(x->pending));
+	for (size_t i = 0; i < x->n_sockets; i++) {
+		struct owned *o = &x->sockets[i];
+
+		o->kind = x->n_sockets <= KINDS_ASKED_MAX ? ask_kind(x, o) : KIND_UNKNOWN;
+		x->pending[o->kind]++;
+	}
+	if (x->pending[KIND_OTHER] > 0)
+		g->why = "the application has sockets of kinds that are not listed (raw, packet or "
+			 "others)";
+}
+
+static struct owned *find_socket(struct network *x, uint64_t inode)
 {
 	size_t low = 0, high = x->n_sockets;
 
@@ -199,10 +266,12 @@ static int add_connection(struct gathering *g, const struct sock_entry *e, uint3
 static int on_socket(void *arg, const struct sock_entry *e)
 {
 	struct gathering *g = arg;
-	const struct owned *o = find_socket(g->x, e->inode);
+	struct owned *o = find_socket(g->x, e->inode);
 
-	if (!o)
+	if (!o || o->listed)
 		return 0;
+	o->listed = true;
+	g->x->pending[o->kind]--;
 	if (e->family == AF_UNIX) /* one without a name cannot be reached by others */
 		return e->path ? add_listener(g, e, o->pid) : 0;
 	if (e->state == SOCK_STATE_LISTEN)
@@ -250,33 +319,48 @@ static int space_of(struct network *x, size_t process, struct name_space **ret)
 	return r;
 }
 
+/* TIME_WAIT belongs to no process any more. */
+#define CONNECTED (~(1U << SOCK_STATE_LISTEN | 1U << SOCK_STATE_TIME_WAIT))
+
 static const struct listing {
+	enum kind kind;
 	int family, protocol;
 	uint32_t states;
 	bool with_bytes;
 } listings[] = {
 	/* Listeners apart: the kernel finds them without going through all connections. */
-	{ AF_INET, IPPROTO_TCP, 1 << SOCK_STATE_LISTEN, false },
-	{ AF_INET6, IPPROTO_TCP, 1 << SOCK_STATE_LISTEN, false },
-	{ AF_INET, IPPROTO_UDP, UINT32_MAX, false },
-	{ AF_INET6, IPPROTO_UDP, UINT32_MAX, false },
-	{ AF_UNIX, 0, 1 << SOCK_STATE_LISTEN | 1 << SOCK_STATE_CLOSE, false },
-	/* TIME_WAIT belongs to no process any more. */
-	{ AF_INET, IPPROTO_TCP, ~(1U << SOCK_STATE_LISTEN | 1U << SOCK_STATE_TIME_WAIT), true },
-	{ AF_INET6, IPPROTO_TCP, ~(1U << SOCK_STATE_LISTEN | 1U << SOCK_STATE_TIME_WAIT), true },
+	{ KIND_TCP, AF_INET, IPPROTO_TCP, 1 << SOCK_STATE_LISTEN, false },
+	{ KIND_TCP, AF_INET6, IPPROTO_TCP, 1 << SOCK_STATE_LISTEN, false },
+	{ KIND_UDP, AF_INET, IPPROTO_UDP, UINT32_MAX, false },
+	{ KIND_UDP, AF_INET6, IPPROTO_UDP, UINT32_MAX, false },
+	{ KIND_UNIX, AF_UNIX, 0, 1 << SOCK_STATE_LISTEN | 1 << SOCK_STATE_CLOSE, false },
+	/* Both families at once; where a kernel no longer takes that, one after the other. */
+	{ KIND_TCP, AF_UNSPEC, IPPROTO_TCP, CONNECTED, true },
+	{ KIND_TCP, AF_INET, IPPROTO_TCP, CONNECTED, true },
+	{ KIND_TCP, AF_INET6, IPPROTO_TCP, CONNECTED, true },
 };
 
 static int gather_space(struct gathering *g, struct name_space *s)
 {
+	struct network *x = g->x;
+	bool both = false;
 	int r;
 
 	for (size_t i = 0; i < ARRAY_LEN(listings); i++) {
 		const struct listing *l = &listings[i];
 
+		if (x->pending[l->kind] + x->pending[KIND_UNKNOWN] == 0)
+			continue;
+		if (both && l->states == CONNECTED)
+			continue;
 		r = sock_diag_dump(s->diag, l->family, l->protocol, l->states, l->with_bytes,
 				   on_socket, g);
 		if (r == -ENOMEM)
 			return r;
+		if (l->family == AF_UNSPEC) {
+			both = r == 0 || r == -EINTR;
+			r = both ? r : 0;
+		}
 		if (r == -EINTR)
 			g->why = "sockets changed while they were listed";
 		else if (r < 0)
@@ -288,20 +372,21 @@ static int gather_space(struct gathering *g, struct name_space *s)
 static int gather_sockets(struct gathering *g)
 {
 	struct network *x = g->x;
-	struct descriptor_visitor visitor = { .arg = x, .on_socket = on_descriptor };
+	const struct descriptors *d;
 	struct name_space *s;
-	bool complete;
 	int r;
 
-	x->n_sockets = 0;
 	for (size_t i = 0; i < NAMESPACES_MAX; i++)
 		x->spaces[i].used = false;
-	r = descriptors_visit(x->target, &visitor, &complete);
+	r = descriptors_of(x->target, &d);
+	if (r == 0)
+		r = take_sockets(x, d);
 	if (r < 0)
 		return r;
-	if (!complete)
+	if (!d->complete)
 		g->why = "not every descriptor could be looked at";
 	order_sockets(x);
+	ask_kinds(g);
 	for (size_t i = 0; i < x->target->n_processes && x->n_sockets > 0; i++) {
 		r = space_of(x, i, &s);
 		if (r == -ENOMEM)

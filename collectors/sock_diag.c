@@ -85,6 +85,7 @@ static int request(struct sock_diag *d, int family, int protocol, uint32_t state
 		struct nlmsghdr header;
 		union {
 			struct inet_diag_req_v2 inet;
+			struct inet_diag_req both; /* the older request: it knows no family */
 			struct unix_diag_req un;
 		};
 	} q = { .header = { .nlmsg_type = SOCK_DIAG_BY_FAMILY,
@@ -97,6 +98,11 @@ static int request(struct sock_diag *d, int family, int protocol, uint32_t state
 		q.un.udiag_states = states;
 		q.un.udiag_show = UDIAG_SHOW_NAME;
 		q.header.nlmsg_len = NLMSG_LENGTH(sizeof(q.un));
+	} else if (family == AF_UNSPEC) {
+		q.header.nlmsg_type = TCPDIAG_GETSOCK;
+		q.both.idiag_states = states;
+		q.both.idiag_ext = with_bytes ? 1 << (INET_DIAG_INFO - 1) : 0;
+		q.header.nlmsg_len = NLMSG_LENGTH(sizeof(q.both));
 	} else {
 		q.inet.sdiag_family = (uint8_t)family;
 		q.inet.sdiag_protocol = (uint8_t)protocol;
@@ -217,7 +223,8 @@ int sock_diag_dump(struct sock_diag *d, int family, int protocol, uint32_t state
 			}
 			if (h->nlmsg_flags & NLM_F_DUMP_INTR && result == 0)
 				result = -EINTR;
-			if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+			if (h->nlmsg_type != SOCK_DIAG_BY_FAMILY &&
+			    h->nlmsg_type != TCPDIAG_GETSOCK)
 				continue;
 			r = family == AF_UNIX ? take_unix(h, on_socket, arg)
 					      : take_inet(h, protocol, on_socket, arg);

@@ -37,9 +37,10 @@ MUST_CHECK int sock_diag_open(int netns_fd, struct sock_diag **ret);
 void sock_diag_close(struct sock_diag *d);
 
 /*
- * Calls on_socket for the sockets of a family (AF_INET, AF_INET6, AF_UNIX) and protocol
- * whose state is in the bitmap. -ENOENT: the kernel has no lister for them. The callback's
- * error ends the listing and is returned. -EINTR: sockets changed too fast for a whole list.
+ * Calls on_socket for the sockets of a family (AF_INET, AF_INET6, AF_UNIX; for TCP also AF_UNSPEC,
+ * both in one pass over the kernel's table) and protocol whose state is in the bitmap. -ENOENT: the
+ * kernel has no lister for them. The callback's error ends the listing and is returned. -EINTR:
+ * sockets changed too fast for a whole list.
  */
 MUST_CHECK int sock_diag_dump(struct sock_diag *d, int family, int protocol, uint32_t states,
 			      bool with_bytes,

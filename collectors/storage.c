@@ -174,10 +174,8 @@ static int add_filesystem(struct gathering *g, const char *path, struct tree *tr
 	return mi_push(g->mi, &g->out->n_filesystems, &g->out->filesystems, f);
 }
 
-static int on_write(void *arg, size_t process, const char *path)
+static int add_write(struct gathering *g, uint32_t pid, const char *path)
 {
-	struct gathering *g = arg;
-	uint32_t pid = (uint32_t)g->x->target->processes[process].pid;
 	Assay__OpenForWriting *w;
 	int r;
 
@@ -197,6 +195,26 @@ static int on_write(void *arg, size_t process, const char *path)
 	if (r < 0)
 		return r;
 	return mi_push(g->mi, &g->out->n_writes, &g->out->writes, w);
+}
+
+static int gather_writes(struct gathering *g, bool *complete)
+{
+	struct target *t = g->x->target;
+	const struct descriptors *d;
+	int r;
+
+	r = descriptors_of(t, &d);
+	if (r < 0)
+		return r;
+	*complete = d->complete;
+	for (size_t i = 0; i < d->n && r == 0; i++) {
+		const struct descriptor *one = &d->all[i];
+
+		if (one->socket == 0)
+			r = add_write(g, (uint32_t)t->processes[one->process].pid,
+				      descriptor_path(d, one));
+	}
+	return r;
 }
 
 static bool read_io(const struct target_process *p, struct io_of *ret)
@@ -293,7 +311,6 @@ static int storage_collect(struct collector *c, const struct collector_time *tim
 	struct storage *x = (struct storage *)c;
 	const struct target_config *config = x->target->config;
 	struct gathering g = { .x = x, .mi = mi };
-	struct descriptor_visitor visitor = { .arg = &g, .on_write = on_write };
 	bool missing = false, seen = true, accounted = true;
 	const char *why = NULL;
 	int r = 0;
@@ -306,7 +323,7 @@ static int storage_collect(struct collector *c, const struct collector_time *tim
 		r = add_filesystem(&g, config->storage[i], &x->trees[i], time->boottime_ns,
 				   &missing);
 	if (r == 0)
-		r = descriptors_visit(x->target, &visitor, &seen);
+		r = gather_writes(&g, &seen);
 	if (r == 0)
 		r = gather_io(&g, &accounted);
 	if (r < 0)

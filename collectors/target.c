@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "collectors/cgroup.h"
+#include "collectors/descriptors.h"
 #include "collectors/target_state.h"
 
 /* Passes over what must be killed while it may still fork. */
@@ -100,6 +101,7 @@ void target_free(struct target *t)
 	free(s->pids);
 	free(s->in_cgroup);
 	free(s->members);
+	descriptors_free(s->descriptors);
 	free(s);
 }
 
@@ -466,6 +468,7 @@ int target_scan(struct target *t, uint64_t now_boottime_ns, struct mi *mi)
 	bool changed, lost;
 	int r;
 
+	s->scans++;
 	r = list_pids(s, &changed);
 	if (r < 0)
 		return r;

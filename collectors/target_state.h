@@ -21,8 +21,12 @@ struct target_detail {
 	uint32_t executable; /* index into Mi.files of this scan's MI */
 };
 
+struct descriptors;
+
 struct target_state {
 	struct target base; /* first */
+	uint64_t scans;
+	struct descriptors *descriptors; /* as of the scan that first asked; descriptors.c */
 	int parent_fd;
 	struct target_detail *details; /* one for each of base.processes */
 
