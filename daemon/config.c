@@ -12,7 +12,7 @@
 
 #define DEFAULT_RUNTIME	    "/run/assay"
 #define DEFAULT_STATE	    "/var/lib/assay"
-#define DEFAULT_NET_USER    "_assay"
+#define DEFAULT_NET_USER    "_assay-net"
 #define DEFAULT_TCTI	    "device:/dev/tpmrm0"
 #define DEFAULT_PCRS	    0xbffu /* 0 to 9, and 11, where systemd's stub measures the kernel */
 #define DEFAULT_RUNTIME_PCR 15

@@ -106,7 +106,7 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_string_equal(c->runtime_directory, "/run/assay");
 	assert_string_equal(c->state_directory, "/var/lib/assay");
 	assert_null(c->cgroup);
-	assert_string_equal(c->net_user, "_assay");
+	assert_string_equal(c->net_user, "_assay-net");
 	assert_int_equal(c->queue_max, 1000);
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
 	a = &c->applications[0];
