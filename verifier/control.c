@@ -113,8 +113,23 @@ static json_t *do_verify(struct control *c, const struct subject *s)
 	return json_pack("{s:b, s:b, s:o}", "ok", 1, "good", good, "store", result);
 }
 
+/* Asks every attester it concerns that is connected to measure now. */
+static int demand_now(struct control *c, const struct subject *s, const char *reason)
+{
+	struct keeper_demand d;
+
+	memset(&d, 0, sizeof(d));
+	keeper_text(d.application, sizeof(d.application), s->application);
+	keeper_text(d.reason, sizeof(d.reason), reason);
+	memcpy(d.key_name, s->key_name, s->key_name_len);
+	d.key_name_len = (uint8_t)s->key_name_len;
+	d.stage = s->stage;
+	return c->demand(c->arg, &d, KEEPER_DEMAND);
+}
+
 static json_t *do_readmit(struct control *c, const struct subject *s)
 {
+	json_t *answer;
 	size_t n = 0;
 	int r;
 
@@ -126,7 +141,14 @@ static json_t *do_readmit(struct control *c, const struct subject *s)
 				  c->clock(), &n);
 	if (r == 0)
 		log_notice("%s: readmitted, %zu latched", s->application, n);
-	return in_transaction(c, r, json_pack("{s:b, s:I}", "ok", 1, "readmitted", (json_int_t)n));
+	answer = in_transaction(c, r, json_pack("{s:b, s:I}", "ok", 1, "readmitted", (json_int_t)n));
+	if (r < 0 || n == 0)
+		return answer;
+	/* The attester learns of it by being asked to measure; one that is away, when it comes. */
+	r = demand_now(c, s, CHALLENGE_READMITTED);
+	if (r < 0)
+		log_warning("continuing without telling the attesters: %s", strerror(-r));
+	return answer;
 }
 
 static json_t *do_forget(struct control *c, const struct subject *s)
@@ -155,17 +177,11 @@ static json_t *do_forget(struct control *c, const struct subject *s)
 
 static json_t *do_demand(struct control *c, const struct subject *s)
 {
-	struct keeper_demand d;
 	int r;
 
 	if (!s->application)
 		return failed("which application?");
-	memset(&d, 0, sizeof(d));
-	keeper_text(d.application, sizeof(d.application), s->application);
-	memcpy(d.key_name, s->key_name, s->key_name_len);
-	d.key_name_len = (uint8_t)s->key_name_len;
-	d.stage = s->stage;
-	r = c->demand(c->arg, &d, KEEPER_DEMAND);
+	r = demand_now(c, s, "the operator demands it");
 	return r < 0 ? failed(strerror(-r)) : json_pack("{s:b}", "ok", 1);
 }
 

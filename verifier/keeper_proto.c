@@ -84,7 +84,9 @@ static const struct {
 	TEXT(KEEPER_REFUSAL, keeper_refusal, why),
 	TEXT(KEEPER_FAILED, keeper_failed, why),
 	TEXT(KEEPER_DEMAND, keeper_demand, application),
+	TEXT(KEEPER_DEMAND, keeper_demand, reason),
 	TEXT(KEEPER_END, keeper_demand, application),
+	TEXT(KEEPER_END, keeper_demand, reason),
 #undef TEXT
 };
 

@@ -182,8 +182,7 @@ static void on_unasked(void *arg, uint32_t type, const union keeper_any *fixed,
 		if (type == KEEPER_END)
 			session_refuse(session, "session.forgotten", "the attester was forgotten");
 		else if (session_policy(session, d->application))
-			session_challenge(session, d->application, d->stage, true,
-					  "the operator demands it");
+			session_challenge(session, d->application, d->stage, true, d->reason);
 	}
 }
 
@@ -195,12 +194,28 @@ static void on_lost(void *arg)
 	event_base_loopbreak(s->base);
 }
 
+/* The keeper answers, so its store is open: attesters may come. */
+static void on_keeper_alive(void *arg, uint32_t type, const union keeper_any *fixed,
+			    const struct view *blobs)
+{
+	struct server *s = arg;
+
+	if (s->serving)
+		return;
+	s->serving = true;
+	for (size_t i = 0; i < s->n_listeners; i++)
+		evconnlistener_enable(s->listeners[i]);
+	server_dial_begin(s);
+	if (s->n_listeners > 0)
+		log_notice("listening on %s", s->config->listen);
+}
+
 static void on_alive(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *s = arg;
 
 	expire_uploads(s);
-	if (keeper_ask(s->keeper, KEEPER_ALIVE, NULL, NULL, NULL, NULL) < 0)
+	if (keeper_ask(s->keeper, KEEPER_ALIVE, NULL, NULL, on_keeper_alive, s) < 0)
 		log_warning("continuing without a word to the keeper");
 }
 
@@ -210,7 +225,7 @@ static int listen_at(struct server *s, const struct addrinfo *at)
 
 	l = evconnlistener_new_bind(s->base, on_accept, s,
 				    LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC |
-					    LEV_OPT_REUSEABLE |
+					    LEV_OPT_REUSEABLE | LEV_OPT_DISABLED |
 					    (at->ai_family == AF_INET6 ? LEV_OPT_BIND_IPV6ONLY : 0),
 				    BACKLOG, at->ai_addr, (int)at->ai_addrlen);
 	if (!l)
@@ -239,8 +254,6 @@ static int listen_all(struct server *s)
 	freeaddrinfo(found);
 	if (r < 0)
 		log_error("listening on %s: %s", s->config->listen, strerror(-r));
-	else
-		log_notice("listening on %s", s->config->listen);
 	return r;
 }
 

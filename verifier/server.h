@@ -51,7 +51,8 @@ struct server {
 	size_t n_large_fresh;
 	TAILQ_HEAD(, server_upload) uploads;
 	size_t n_uploads, uploads_bytes;
-	bool lost; /* the keeper */
+	bool serving; /* the keeper has answered */
+	bool lost;    /* the keeper has ended */
 };
 
 /* The clocks. Nothing else in the verifier reads one. */

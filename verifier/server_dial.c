@@ -122,7 +122,6 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 
 int server_dial_all(struct server *s)
 {
-	const struct timeval now = { 0 };
 	int r;
 
 	if (s->config->n_dial == 0)
@@ -142,10 +141,16 @@ int server_dial_all(struct server *s)
 			return r;
 		d->at = d->found;
 		d->retry = evtimer_new(s->base, on_retry, d);
-		if (!d->retry || event_add(d->retry, &now) < 0)
+		if (!d->retry)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+void server_dial_begin(struct server *s)
+{
+	for (size_t i = 0; i < s->n_dials; i++)
+		event_active(s->dials[i].retry, EV_TIMEOUT, 0);
 }
 
 void server_dial_done(struct server *s)

@@ -11,8 +11,10 @@ struct addrinfo;
  * it all the same. One that is lost is dialled again, later and later.
  */
 
-/* Resolves `dial` of the configuration, once, and begins. Errors are logged. */
+/* Resolves `dial` of the configuration, once. Errors are logged. */
 MUST_CHECK int server_dial_all(struct server *s);
+/* The first connections. */
+void server_dial_begin(struct server *s);
 void server_dial_done(struct server *s);
 
 /* The session of it ended. */

@@ -510,14 +510,17 @@ static bool take_exporter(struct session *s)
 					  strlen(EXPORTER_LABEL), NULL, 0, 0) == 1;
 }
 
-static const char *end_reason(struct bufferevent *bev, short what)
+/* Why the connection ended, in words; *ret_broken: not by hanging up. */
+static const char *end_reason(struct bufferevent *bev, short what, bool *ret_broken)
 {
 	unsigned long e = bufferevent_get_openssl_error(bev);
 	const char *text = e ? ERR_reason_error_string(e) : NULL;
 
-	if (text)
+	ERR_clear_error();
+	*ret_broken = e && ERR_GET_REASON(e) != SSL_R_UNEXPECTED_EOF_WHILE_READING;
+	if (*ret_broken && text)
 		return text;
-	return what & BEV_EVENT_EOF ? "the attester hung up" : "the connection broke";
+	return what & BEV_EVENT_EOF || e ? "the attester hung up" : "the connection broke";
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -530,11 +533,12 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 		return;
 	}
 	if (s->state != SESSION_CLOSING) {
-		const char *why = end_reason(bev, what);
+		bool broken;
+		const char *why = end_reason(bev, what, &broken);
 
 		log_info("%s: %s", s->peer, why);
-		/* A handshake that failed is a refusal; an end between messages is not. */
-		if (s->state == SESSION_FRESH && !(what & BEV_EVENT_EOF))
+		/* A handshake that is none is a refusal; an end between messages is not. */
+		if (broken)
 			session_refuse(s, "session.tls", "%s", why);
 		tell_bye(s, why);
 	}
