@@ -309,6 +309,7 @@ void app_socket_on_packet(struct app_peer *p, struct view packet, bool cut, pid_
 		return;
 	}
 	if (p->application == APP_NONE && !request_table[request->body_case].root) {
+		foreign(s, pid, uid);
 		send_result(p, request->id, -EPERM, "not a process of a measured application");
 		return;
 	}

@@ -25,6 +25,9 @@
 /* RFC 9266, section 4.2: label of the tls-exporter channel binding. */
 #define EXPORTER_LABEL "EXPORTER-Channel-Binding"
 
+/* Challenge.reason of the demand that tells an attester that its application was readmitted. */
+#define CHALLENGE_READMITTED "readmitted"
+
 /* Serialises. -EMSGSIZE past CLAIMS_MAX. */
 MUST_CHECK int claims_pack(const Assay__Claims *claims, struct bytes *ret);
 

@@ -33,7 +33,7 @@ def expect_static_refusal(lab, web, rule):
     assayd.wait_for(f"web: refused by the verifier: .*{re.escape(rule)}", 40)
     check(lab.released() == [], f"released {lab.released()}")
     check(web.get() is None, "nginx runs")
-    check(lab.status("web")["state"] == "refused", str(lab.status("web")))
+    lab.in_state("web", "refused")
     check(rule in reasons(lab, "web"), reasons(lab, "web"))
 
 
@@ -259,6 +259,8 @@ sleep 60
     lab.secret("two", "2")
     lab.measure("jump", *tools)
     lab.policy("jump", """static: {manifest: jump.mtree}
+dynamic:
+  listen: {allow: []}
 stages:
   - {stage: 1, after: dynamic, release: [one]}
   - {stage: 2, after: dynamic, release: [two]}
@@ -328,7 +330,7 @@ def test_wrong_verifier_certificate(lab):
         verifier=f"{{address: 127.0.0.1:{lab.port}, ca: {lab.path('other.pem')}}}")
     assayd.wait_for("certificate is not accepted", 20)
     check(lab.rows("select count(*) from evidence")[0][0] == 0, "evidence was sent")
-    check(lab.status("worker")["state"] == "waiting", str(lab.status("worker")))
+    lab.in_state("worker", "waiting")
 
 
 def test_assayd_killed(lab):

@@ -37,6 +37,15 @@ def free_port():
         return s.getsockname()[1]
 
 
+def cgroup_mount():
+    """Where a cgroup v2 hierarchy is mounted."""
+    with open("/proc/self/mounts") as f:
+        for line in f:
+            if line.split()[2] == "cgroup2":
+                return line.split()[1]
+    raise Failure("no cgroup v2 hierarchy is mounted")
+
+
 def until(what, condition, seconds=20):
     """Waits for condition() to be true; what says in words what was waited for."""
     end = time.monotonic() + seconds
@@ -200,6 +209,8 @@ class Lab:
         self.started = []
         self.boot_log = None
         self.policies = []
+        # A hierarchy of its own, so that labs beside one another do not meet.
+        self.cgroup = os.path.join(cgroup_mount(), os.path.basename(self.dir))
         os.makedirs(self.path("secrets"), mode=0o700)
         os.makedirs(self.path("run"), mode=0o755)
 
@@ -306,7 +317,7 @@ class Lab:
                    f"socket: {self.path('run', 'app.sock')}\n"
                    f"runtime_directory: {self.path('run')}\n"
                    f"state_directory: {self.path('state')}\n"
-                   f"net_user: nobody\n{extra}applications:\n{applications}")
+                   f"cgroup: {self.cgroup}\nnet_user: nobody\n{extra}applications:\n{applications}")
         self.assayd = Process([self.program("assayd"), "--config", self.path(f"{name}.yaml")],
                               self.path(f"{name}.log"), self.echo)
         self.started.append(self.assayd)
@@ -322,12 +333,16 @@ class Lab:
     def status(self, application):
         """One application's status as assayd tells it, or None while it does not answer."""
         done = self.assay("status", "--json", check=False)
-        if done.returncode != 0:
+        if done.returncode not in (0, 1):  # 1: an application is refused
             return None
         for one in json.loads(done.stdout)["applications"]:
             if one["application"] == application:
                 return one
         return None
+
+    def in_state(self, application, state, seconds=20):
+        until(f"{application} {state}",
+              lambda: (self.status(application) or {}).get("state") == state, seconds)
 
     def rows(self, query):
         """Rows of the verifier's store."""
@@ -349,6 +364,13 @@ class Lab:
                 problems.append(str(e))
         if self.tpm:
             self.tpm.stop()
+        for folder, _, _ in os.walk(self.cgroup, topdown=False):
+            try:
+                os.rmdir(folder)
+                if folder != self.cgroup:
+                    problems.append(f"left behind: {folder}")
+            except OSError as e:
+                problems.append(f"left behind: {folder}: {e}")
         with contextlib.suppress(FileNotFoundError):
             for mount in open("/proc/self/mounts"):
                 where = mount.split()[1]

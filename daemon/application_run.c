@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One run of an application: measured, started, delivered to, ended. */
+#include "application_run.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <openssl/rand.h>
+
+#include "cleanup.h"
+#include "collectors/static_files.h"
+#include "log.h"
+
+#define RESTART_SECONDS 1
+#define SWTPM_PATH	"swtpm:path="
+
+static const char *name_of(const struct application *a)
+{
+	return a->config->name;
+}
+
+/* Secrets of this stage must be there before the program runs. */
+static bool delivered_at_start(const struct application *a, uint32_t stage)
+{
+	return stage >= 1 && stage <= a->config->stages &&
+	       config_deliver_of(a->config, stage) != DELIVER_SOCKET;
+}
+
+void application_retry_in(struct application *a, int seconds)
+{
+	struct timeval tv = { seconds, 0 };
+
+	event_add(a->retry_timer, &tv);
+}
+
+/* A run is over: nothing of it stays. */
+void application_run_clear(struct application *a)
+{
+	struct application_secret *next;
+
+	if (a->round) {
+		round_abandon(a->round);
+		a->round = NULL;
+	}
+	for (size_t i = 0; i < a->n_collectors; i++)
+		a->collectors[i]->ops->close(a->collectors[i]);
+	a->n_collectors = 0;
+	for (struct application_secret *s = a->secrets; s; s = next) {
+		next = s->next;
+		secret_done(&s->value);
+		free(s);
+	}
+	a->secrets = NULL;
+	deliver_files_close(TAKE(a->files));
+	launch_free(TAKE(a->launch));
+	measured_free(TAKE(a->measured));
+	while (a->batch) {
+		struct queued_measurement *m = a->batch;
+
+		a->batch = m->next;
+		queued_measurement_free(m);
+	}
+	a->batch_n = a->batch_bytes = 0;
+	event_del(a->gone_timer);
+}
+
+static void run_begin(struct application *a)
+{
+	application_run_clear(a);
+	if (RAND_bytes(a->run_id, sizeof(a->run_id)) != 1)
+		abort(); /* without random numbers nothing here means anything */
+	a->sequence = a->node_number = a->last_node_boottime_ns = a->dropped = 0;
+	a->stage_passed = a->stage_wanted = 0;
+	a->refused = false;
+	snprintf(a->verdict, sizeof(a->verdict), "none");
+	free(TAKE(a->reasons));
+}
+
+void application_run_failed(struct application *a)
+{
+	application_run_clear(a);
+	a->state = APPLICATION_FAILED;
+	app_socket_notify(a->daemon->socket, a->index);
+}
+
+static int check_measured(void *arg)
+{
+	struct application *a = arg;
+	CLEANUP(cleanup_mem) char *path = NULL;
+	int r;
+
+	if (!a->measured)
+		return 0;
+	r = measured_check(a->measured, &path);
+	if (r < 0)
+		log_error("%s: %s: %s between measurement and start; nothing is started",
+			  name_of(a), path ? path : "a measured file",
+			  r == -ESTALE ? "it changed" : strerror(-r));
+	return r;
+}
+
+static int open_collectors(struct application *a)
+{
+	struct collector *c;
+	int r;
+
+	for (size_t i = 0; collector_table[i]; i++) {
+		if (a->n_collectors == APPLICATION_COLLECTORS_MAX)
+			return -E2BIG;
+		r = collector_table[i]->open(a->target, &c);
+		if (r < 0) {
+			log_error("%s: collector %s: %s", name_of(a), collector_table[i]->name,
+				  strerror(-r));
+			return r;
+		}
+		a->collectors[a->n_collectors++] = c;
+		if (collector_table[i] == &collector_static_files && a->measured) {
+			r = static_files_baseline(c, a->measured);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static void on_started(void *arg)
+{
+	struct application *a = arg;
+	int r;
+
+	a->target->started_boottime_ns = schedule_boottime_ns();
+	a->target->started_realtime_ns = schedule_realtime_ns();
+	log_step(a->measured ? "A8" : "B2", name_of(a), "started, pid %d%s",
+		 (int)a->target->root_pid, a->secrets ? ", with its secrets" : "");
+	a->state = APPLICATION_RUNNING;
+	for (struct application_secret *s = a->secrets; s; s = s->next) {
+		static const char *const how[] = { [DELIVER_SOCKET] = "socket",
+						   [DELIVER_CREDENTIAL] = "credential",
+						   [DELIVER_ENVIRONMENT] = "environment",
+						   [DELIVER_ARGUMENT] = "argument",
+						   [DELIVER_SYSTEMD] = "systemd" };
+		enum config_deliver d = config_deliver_of(a->config, s->stage);
+
+		if (d != DELIVER_SOCKET && d != DELIVER_SYSTEMD)
+			application_delivered(a, s->stage, s->name, a->target->root_pid, how[d]);
+	}
+	if (!a->config->measure_dynamic)
+		return;
+	r = open_collectors(a);
+	if (r == 0)
+		r = schedule_start(a->schedule, schedule_boottime_ns());
+	if (r < 0) {
+		log_error("%s: cannot be measured while it runs: %s; it is ended", name_of(a),
+			  strerror(-r));
+		application_stop(a, LAUNCH_STOP_KILL);
+	}
+}
+
+static void on_start_failed(void *arg, const char *step, int error)
+{
+	struct application *a = arg;
+
+	log_error("%s: not started: %s: %s", name_of(a), step,
+		  strerror(error < 0 ? -error : error));
+	application_run_failed(a);
+}
+
+static void run_ended(struct application *a)
+{
+	schedule_stop(a->schedule);
+	application_run_clear(a);
+	a->state = a->refused ? APPLICATION_REFUSED : APPLICATION_ENDED;
+	app_socket_notify(a->daemon->socket, a->index);
+	if (a->daemon->stopping)
+		return;
+	if (a->config->restart && !a->refused)
+		application_retry_in(a, RESTART_SECONDS);
+}
+
+void application_run_on_gone(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval second = { 1, 0 };
+	struct application *a = arg;
+
+	if (target_populated(a->target)) {
+		event_add(a->gone_timer, &second);
+		return;
+	}
+	log_notice("%s: its last process ended", name_of(a));
+	run_ended(a);
+}
+
+static void on_exited(void *arg, int status)
+{
+	static const struct timeval second = { 1, 0 };
+	struct application *a = arg;
+
+	if (WIFEXITED(status))
+		log_notice("%s: ended with status %d", name_of(a), WEXITSTATUS(status));
+	else
+		log_notice("%s: ended by signal %d", name_of(a), WTERMSIG(status));
+	if (target_populated(a->target)) {
+		log_notice("%s: other processes of it run on and are measured further", name_of(a));
+		event_add(a->gone_timer, &second);
+		return;
+	}
+	run_ended(a);
+}
+
+/* Descriptor of what will be executed: the one that was measured. */
+static int open_program(struct application *a, int *ret)
+{
+	if (a->measured)
+		return measured_open_program(a->measured, a->config->exec[0], ret);
+	*ret = open(a->config->exec[0], O_RDONLY | O_CLOEXEC);
+	return *ret < 0 ? neg_errno() : 0;
+}
+
+static size_t list_secrets(struct application *a, struct deliver_secret *list, size_t max)
+{
+	size_t n = 0;
+
+	for (struct application_secret *s = a->secrets; s && n < max; s = s->next)
+		list[n++] = (struct deliver_secret){ s->name, s->stage, &s->value };
+	return n;
+}
+
+static int deliver_to_files(struct application *a, const struct deliver_secret *list, size_t n)
+{
+	int r = 0;
+
+	if (!a->files) {
+		r = deliver_files_open(a->daemon->config->runtime_directory, name_of(a),
+				       a->user.uid, a->user.gid, &a->files);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		if (config_deliver_of(a->config, list[i].stage) == DELIVER_CREDENTIAL)
+			r = deliver_files_put(a->files, list[i].name, list[i].value);
+	}
+	return r;
+}
+
+static bool uses_files(const struct application *a)
+{
+	for (uint32_t i = 1; i <= a->config->stages; i++) {
+		if (config_deliver_of(a->config, i) == DELIVER_CREDENTIAL)
+			return true;
+	}
+	return false;
+}
+
+int application_run_deliver(struct application *a)
+{
+	struct deliver_secret list[PRIVSEP_SECRETS_MAX];
+
+	return uses_files(a) ? deliver_to_files(a, list, list_secrets(a, list, ARRAY_LEN(list)))
+			     : 0;
+}
+
+static const struct launch_events launch_events = { on_started, on_start_failed, on_exited };
+
+/* A8, B2: the program, through the descriptor that was measured, and its secrets with it. */
+static int launch(struct application *a, const char **ret_step)
+{
+	struct daemon *d = a->daemon;
+	struct deliver_secret list[PRIVSEP_SECRETS_MAX];
+	struct deliver_strings arguments = { 0 }, environment = { 0 };
+	CLEANUP(cleanup_fd) int program = -1;
+	struct launch_in in = { .target = a->target, .user = &a->user, .check = check_measured };
+	const char *hide[3] = { NULL }; /* the chip's keys, and a TPM that is a socket */
+	size_t n = list_secrets(a, list, ARRAY_LEN(list)), n_hide = 0;
+	int r;
+
+	*ret_step = "program";
+	r = open_program(a, &program);
+	if (r < 0)
+		return r;
+	*ret_step = "delivery of secrets";
+	r = application_run_deliver(a);
+	if (r < 0)
+		return r;
+	if (a->files)
+		in.credentials = deliver_files_path(a->files);
+	in.credentials_root = d->credentials_root;
+	r = deliver_arguments(a->config, list, n, &arguments);
+	if (r == 0)
+		r = deliver_environment(a->config, &a->user, getenv("LANG"), in.credentials, list,
+					n, &environment);
+	if (r < 0)
+		goto out;
+	hide[n_hide++] = d->config->state_directory;
+	if (d->config->chip.tcti &&
+	    strncmp(d->config->chip.tcti, SWTPM_PATH, strlen(SWTPM_PATH)) == 0)
+		hide[n_hide++] = d->config->chip.tcti + strlen(SWTPM_PATH);
+	in.hide = hide;
+	in.program_fd = program;
+	in.argv = arguments.list;
+	in.envp = environment.list;
+	target_restart(a->target);
+	r = launch_prepare(d->base, a->config, &in, &launch_events, a, &a->launch, ret_step);
+	if (r < 0)
+		goto out;
+	a->target->root_pid = launch_pid(a->launch);
+	*ret_step = "following its processes";
+	if (d->follow)
+		r = follow_add_root(d->follow, a->target->slot, a->target->root_pid);
+	if (r == 0) {
+		*ret_step = "measured files";
+		r = launch_go(a->launch);
+	}
+out:
+	deliver_strings_done(&arguments);
+	deliver_strings_done(&environment);
+	return r;
+}
+
+void application_run_start(struct application *a)
+{
+	const char *step = "";
+	int r;
+
+	a->state = APPLICATION_STARTING;
+	r = launch(a, &step);
+	if (r < 0)
+		on_start_failed(a, step, r);
+}
+
+static void measure_static(struct application *a)
+{
+	struct round_in in = {
+		.kind = ASSAY__CLAIMS__KIND__STATIC,
+		.node = ASSAY__TIME_NODE__KIND__START,
+		.due_boottime_ns = schedule_boottime_ns(),
+		.stage = delivered_at_start(a, 1) ? 1 : 0,
+		.report_every = 1,
+	};
+
+	a->state = APPLICATION_MEASURING;
+	log_step("A1", name_of(a), "found: %s", a->config->exec[0]);
+	round_start(a, &in);
+}
+
+void application_start(struct application *a)
+{
+	if (a->state == APPLICATION_STARTING || a->state == APPLICATION_RUNNING ||
+	    (a->state == APPLICATION_MEASURING && a->round))
+		return;
+	if (a->config->measure_static && (!a->daemon->session_up || !a->challenged)) {
+		/* Nothing starts before its static measurement passed; the Challenge comes back
+		 * here. */
+		a->state = APPLICATION_WAITING;
+		return;
+	}
+	run_begin(a);
+	if (a->config->measure_static)
+		measure_static(a);
+	else
+		application_run_start(a);
+}
+
+void application_stop(struct application *a, enum launch_stop how)
+{
+	int r;
+
+	if (a->state != APPLICATION_RUNNING && a->state != APPLICATION_STARTING)
+		return;
+	/* A frozen process could not be ended politely. */
+	r = target_freeze(a->target, false);
+	if (r == 0 && how == LAUNCH_STOP_KILL)
+		r = target_kill(a->target);
+	else if (a->launch)
+		launch_stop(a->launch, how);
+	if (r < 0)
+		log_error("%s: its processes cannot be ended: %s", name_of(a), strerror(-r));
+}
+
+/* What the configuration says shall happen to an application that was refused while it runs. */
+static void refusal_withhold(struct application *a)
+{
+}
+
+static void refusal_freeze(struct application *a)
+{
+	int r = target_freeze(a->target, true);
+
+	if (r < 0)
+		log_error("%s: cannot be frozen: %s", name_of(a), strerror(-r));
+}
+
+static void refusal_stop(struct application *a)
+{
+	application_stop(a, LAUNCH_STOP_ASK);
+}
+
+static void refusal_kill(struct application *a)
+{
+	application_stop(a, LAUNCH_STOP_KILL);
+}
+
+static void (*const on_refusal[])(struct application *a) = {
+	[REFUSAL_WITHHOLD] = refusal_withhold,
+	[REFUSAL_FREEZE] = refusal_freeze,
+	[REFUSAL_STOP] = refusal_stop,
+	[REFUSAL_KILL] = refusal_kill,
+};
+
+void application_run_refused(struct application *a)
+{
+	on_refusal[a->config->on_refusal](a);
+}
