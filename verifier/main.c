@@ -156,11 +156,13 @@ static int run(const struct verifier_config *config, const char *directory,
 	}
 	close(fds[1]);
 	r = keeper_main(config, directory, policies, fds[0], server_clock);
-	/* The socket is closed by now, at which the appraiser ends; be sure of it. */
-	kill(appraiser, SIGTERM);
-	if (waitpid(appraiser, &status, 0) == appraiser && r == 3 && WIFSIGNALED(status) &&
-	    WTERMSIG(status) != SIGTERM)
+	/* It ended by itself, or it has nothing left to do: its socket is closed. */
+	if (waitpid(appraiser, &status, WNOHANG) == 0) {
+		kill(appraiser, SIGKILL);
+		waitpid(appraiser, &status, 0);
+	} else if (WIFSIGNALED(status)) {
 		log_error("the appraiser was ended by signal %d", WTERMSIG(status));
+	}
 	return r;
 }
 

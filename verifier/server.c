@@ -317,8 +317,9 @@ int server_main(const struct verifier_config *config, const char *directory,
 
 	LIST_INIT(&s.sessions);
 	TAILQ_INIT(&s.uploads);
-	/* The keeper ends us; a terminal's ^C is its to hear. */
+	/* The keeper ends us; what a terminal or a service manager sends to both is its to hear. */
 	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	r = start(&s, directory, fd, alive_ms);
 	if (r == 0)
