@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_ENDORSEMENTS_H
+#define ASSAY_ENDORSEMENTS_H
+
+#include <openssl/x509.h>
+
+#include "bytes.h"
+
+/*
+ * What makers say of their chips (RFC 9334: Endorsements), as the caller found it:
+ * certificates, revocation lists, TCB levels. Each blob is recognised by its content, never by
+ * its name, and nothing in it is believed here: whoever uses it checks who signed it.
+ */
+
+#define ENDORSEMENTS_MAX      256
+#define ENDORSEMENT_BYTES_MAX (1024 * 1024)
+
+enum endorsement_kind {
+	ENDORSEMENT_CERTIFICATE,
+	ENDORSEMENT_CRL,
+	ENDORSEMENT_PUBLIC_KEY,	 /* DER of a SubjectPublicKeyInfo */
+	ENDORSEMENT_TCB_INFO,	 /* {"tcbInfo":{..},"signature":".."} as Intel's PCS serves it */
+	ENDORSEMENT_QE_IDENTITY, /* {"enclaveIdentity":{..},"signature":".."} */
+};
+
+/* One of them. Lent: good as long as the set. */
+struct endorsement {
+	enum endorsement_kind kind;
+	struct view bytes;     /* DER, or the text as it came */
+	X509 *certificate;     /* of a CERTIFICATE, else NULL */
+	X509_CRL *crl;	       /* of a CRL, else NULL */
+};
+
+struct endorsements;
+
+MUST_CHECK int endorsements_new(struct endorsements **ret);
+void endorsements_free(struct endorsements *e);
+
+/*
+ * Adds all that is in the blob, which is copied: DER or PEM (one or many), an Intel JSON
+ * document, the certificate table of an SNP extended report. -EBADMSG: it is none of these
+ * (nothing was added); -EMSGSIZE: more than the limits above; *ret_why says it in words that
+ * live for ever.
+ */
+MUST_CHECK int endorsements_add(struct endorsements *e, struct view blob, const char **ret_why);
+
+/* Adds what another set has. -EMSGSIZE. from may be NULL. */
+MUST_CHECK int endorsements_add_all(struct endorsements *e, const struct endorsements *from);
+
+/* The next of the kind after that one (NULL: the first); NULL: there is none. e may be NULL. */
+const struct endorsement *endorsements_next(const struct endorsements *e,
+					    enum endorsement_kind kind,
+					    const struct endorsement *after);
+
+/* All certificates, all lists, in the order they came, for struct x509_chain. Lent. e may be NULL. */
+STACK_OF(X509) * endorsements_certificates(const struct endorsements *e);
+STACK_OF(X509_CRL) * endorsements_crls(const struct endorsements *e);
+
+/* How many there are. */
+size_t endorsements_count(const struct endorsements *e);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "eventlog.h"
+#include "evidence.h"
+
+/* Evidence in files, judged on its own: what it is, its parts, the verdict. */
+
+static ProtobufCBinaryData lend(struct view v)
+{
+	return (ProtobufCBinaryData){ v.len, (uint8_t *)v.data };
+}
+
+/* The first row that knows a file as its report, for each file. */
+static const struct evidence_ops *knows(const struct evidence_file *file, const char *platform)
+{
+	for (const struct evidence_ops *const *ops = evidence_table; *ops; ops++) {
+		if (platform && strcmp((*ops)->platform, platform) != 0)
+			continue;
+		if ((*ops)->detect && (*ops)->detect(file->bytes))
+			return *ops;
+	}
+	return NULL;
+}
+
+/* Report and event log; what else is among the files is nothing of ours. */
+static void gather_plain(const struct evidence_file *files, size_t n, size_t at,
+			 Assay__ChipReport *report)
+{
+	struct eventlog log;
+	const char *why;
+
+	report->report = lend(files[at].bytes);
+	for (size_t i = 0; i < n; i++) {
+		if (i != at && files[i].bytes.len <= EVENT_LOG_MAX &&
+		    eventlog_open(files[i].bytes, &log, &why) == 0)
+			report->event_log = lend(files[i].bytes);
+	}
+}
+
+int evidence_detect(const struct evidence_alone *in, struct arena *arena,
+		    struct evidence_found *ret, const char **ret_why)
+{
+	struct evidence_found f = { .report = ASSAY__CHIP_REPORT__INIT };
+	const struct evidence_ops *ops;
+	int r;
+
+	for (size_t i = 0; i < in->n_files; i++) {
+		ops = knows(&in->files[i], in->platform);
+		if (!ops)
+			continue;
+		if (f.ops) {
+			*ret_why = arena_printf(arena, "%s and %s are both reports: one at a time",
+						in->files[f.at].name, in->files[i].name);
+			return *ret_why ? -EEXIST : -ENOMEM;
+		}
+		f.ops = ops;
+		f.at = i;
+	}
+	if (!f.ops) {
+		*ret_why = in->platform
+				   ? "no report of that platform is among the files"
+				   : "no report of a platform that is known is among the files";
+		return -ENOENT;
+	}
+	f.report.platform = (char *)f.ops->platform;
+	if (f.ops->gather) {
+		r = f.ops->gather(in->files, in->n_files, f.at, arena, &f.report, ret_why);
+		if (r < 0)
+			return r;
+	} else {
+		gather_plain(in->files, in->n_files, f.at, &f.report);
+	}
+	*ret = f;
+	return 0;
+}
+
+static int appraise(const struct evidence_alone *in, const struct evidence_found *f,
+		    struct appraisal *a, struct evidence_result *ret)
+{
+	struct evidence_input input = {
+		.report = &f->report,
+		.now = in->now,
+		.policy = in->policy,
+		.endorsements = in->endorsements,
+		.roots = in->roots,
+		.n_roots = in->n_roots,
+		.alone = true,
+		.report_data = in->report_data,
+	};
+
+	return f->ops->verify_alone ? f->ops->verify_alone(&input, a, ret)
+				    : f->ops->verify(&input, a, ret);
+}
+
+int evidence_appraise(const struct evidence_alone *in, struct arena *arena, struct appraisal *a,
+		      struct evidence_found *ret_found, struct evidence_result *ret)
+{
+	struct evidence_found f = { 0 };
+	struct evidence_result result = { 0 };
+	const char *why;
+	int r;
+
+	r = evidence_detect(in, arena, &f, &why);
+	if (r == -ENOENT || r == -EEXIST || r == -EINVAL) {
+		appraisal_refuse(a, "evidence.format",
+				 in->platform ? in->platform : "one piece of evidence", "%s", why);
+		r = 0;
+	} else if (r == 0) {
+		r = appraise(in, &f, a, &result);
+	}
+	if (r < 0)
+		return r;
+	appraisal_finish(a);
+	*ret_found = f;
+	*ret = result;
+	return 0;
+}
+
+enum evidence_verdict evidence_verdict(const struct appraisal *a)
+{
+	if (appraisal_accepted(a))
+		return EVIDENCE_VALID;
+	/* A reason that there was no room for may be any. */
+	if (!a->finished || a->checks == 0 || a->uncounted > 0)
+		return EVIDENCE_INVALID;
+	for (size_t i = 0; i < a->n; i++) {
+		if (!a->reasons[i].warning &&
+		    strncmp(a->reasons[i].rule, "platforms", strlen("platforms")) != 0)
+			return EVIDENCE_INVALID;
+	}
+	return EVIDENCE_POLICY;
+}
+
+const char *evidence_verdict_name(enum evidence_verdict v)
+{
+	static const char *const names[] = {
+		[EVIDENCE_INVALID] = "invalid",
+		[EVIDENCE_POLICY] = "policy",
+		[EVIDENCE_VALID] = "valid",
+	};
+
+	return names[v];
+}

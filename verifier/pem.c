@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pem.h"
+
+#include <limits.h>
+#include <string.h>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
+#include "cleanup.h"
+
+#define BEGIN "-----BEGIN "
+#define END   "-----END "
+#define TAIL  "-----"
+
+static bool blank(uint8_t c)
+{
+	return c == '\n' || c == '\r' || c == ' ' || c == '\t' || c == '\0';
+}
+
+static void skip_blank(struct reader *r)
+{
+	uint8_t c;
+
+	while (r->left > 0 && blank(*r->at) && read_u8(r, &c) == 0)
+		;
+}
+
+static bool starts_with(const struct reader *r, const char *text)
+{
+	return r->left >= strlen(text) && memcmp(r->at, text, strlen(text)) == 0;
+}
+
+bool pem_begins(struct view v)
+{
+	struct reader r = reader_of(v);
+
+	skip_blank(&r);
+	return starts_with(&r, BEGIN);
+}
+
+/* The label of a line "-----BEGIN label-----", which the reader is moved past. */
+static int read_boundary(struct reader *r, const char *head, struct view *ret)
+{
+	struct view skipped, label;
+	int e;
+
+	if (!starts_with(r, head))
+		return -EBADMSG;
+	e = read_view(r, strlen(head), &skipped);
+	if (e < 0)
+		return e;
+	e = read_until(r, '-', &label);
+	if (e < 0)
+		return e;
+	if (!starts_with(r, TAIL + 1))
+		return -EBADMSG;
+	e = read_view(r, strlen(TAIL) - 1, &skipped);
+	if (e < 0)
+		return e;
+	*ret = label;
+	return 0;
+}
+
+/* The base64 text without its line ends. */
+static int read_text(struct reader *r, struct bytes *ret)
+{
+	uint8_t c;
+	int e;
+
+	while (r->left > 0 && *r->at != '-') {
+		e = read_u8(r, &c);
+		if (e < 0)
+			return e;
+		if (c == '\n' || c == '\r')
+			continue;
+		e = bytes_append_u8(ret, c);
+		if (e < 0)
+			return e == -EMSGSIZE ? -EBADMSG : e;
+	}
+	return 0;
+}
+
+static int decode(struct view text, struct bytes *ret)
+{
+	CLEANUP(bytes_cleanup) struct bytes again = BYTES_INIT(2 * PEM_DER_MAX);
+	uint8_t *to;
+	int n, e;
+
+	if (text.len == 0 || text.len % 4 != 0 || text.len > INT_MAX)
+		return -EBADMSG;
+	e = bytes_reserve(ret, text.len / 4 * 3, &to);
+	if (e < 0)
+		return e == -EMSGSIZE ? -EBADMSG : e;
+	n = EVP_DecodeBlock(to, text.data, (int)text.len);
+	if (n < 0) {
+		ERR_clear_error();
+		return -EBADMSG;
+	}
+	/* EVP_DecodeBlock counts the padding. */
+	n -= text.data[text.len - 1] == '=';
+	n -= text.data[text.len - 2] == '=';
+	ret->len = (size_t)n;
+
+	/* It skips blanks and does not look at unused bits; only the one true form is ours. */
+	e = bytes_reserve(&again, text.len + 1, &to);
+	if (e < 0)
+		return e;
+	if ((size_t)EVP_EncodeBlock(to, ret->data, n) != text.len ||
+	    memcmp(to, text.data, text.len) != 0)
+		return -EBADMSG;
+	return 0;
+}
+
+int pem_next(struct reader *r, struct view *ret_label, struct bytes *ret)
+{
+	CLEANUP(bytes_cleanup) struct bytes text = BYTES_INIT(2 * PEM_DER_MAX);
+	struct view label, end;
+	int e;
+
+	skip_blank(r);
+	if (r->left == 0)
+		return 0;
+	e = read_boundary(r, BEGIN, &label);
+	if (e < 0)
+		return e;
+	e = read_text(r, &text);
+	if (e < 0)
+		return e;
+	e = read_boundary(r, END, &end);
+	if (e < 0)
+		return e;
+	if (!view_equal(label, end))
+		return -EBADMSG;
+	bytes_reset(ret);
+	e = decode(bytes_view(&text), ret);
+	if (e < 0)
+		return e;
+	*ret_label = label;
+	return 1;
+}

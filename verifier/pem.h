@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_VERIFIER_PEM_H
+#define ASSAY_VERIFIER_PEM_H
+
+#include "bytes.h"
+
+/*
+ * PEM (RFC 7468), strictly: nothing but white space and zero padding between the blocks, no
+ * headers in them, base64 with no bit to spare. A flipped bit is then never read over.
+ */
+
+#define PEM_DER_MAX (1024 * 1024)
+
+/*
+ * 1: the next block, its label lent from r, its content in *ret (which is emptied first);
+ * 0: no more; -EBADMSG: not PEM; -ENOMEM.
+ */
+MUST_CHECK int pem_next(struct reader *r, struct view *ret_label, struct bytes *ret);
+
+/* True if the bytes begin as PEM does. */
+bool pem_begins(struct view v);
+
+#endif
