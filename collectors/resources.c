@@ -149,7 +149,7 @@ static int resources_collect(struct collector *c, const struct collector_time *t
 	struct resources *x = (struct resources *)c;
 	const struct target *t = x->target;
 	Assay__Resources *out = MI_MESSAGE(mi, Assay__Resources, assay__resources__init);
-	uint64_t charged_ns, alive_ns = 0, page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t charged_ns, alive_ns = 0;
 	const char *why = NULL;
 	size_t outside;
 	int r;
@@ -159,7 +159,7 @@ static int resources_collect(struct collector *c, const struct collector_time *t
 	for (size_t i = 0; i < t->n_processes; i++) {
 		const struct proc_stat *s = &target_detail(t, i)->stat;
 
-		out->resident_bytes += s->resident_pages * page;
+		out->resident_bytes += target_detail(t, i)->resident_bytes;
 		out->virtual_bytes += s->virtual_bytes;
 		alive_ns += cpu_of(s, true);
 	}

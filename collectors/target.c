@@ -267,6 +267,7 @@ static uint64_t start_of(const struct proc_stat *stat)
 static int process_read(struct target_process *p, struct target_detail *d)
 {
 	char text[4096];
+	uint64_t kib;
 	struct view v;
 	int r;
 
@@ -280,6 +281,10 @@ static int process_read(struct target_process *p, struct target_detail *d)
 		r = proc_parse_ids(v, &p->uid, &p->gid);
 	if (r < 0)
 		return r == -ENOENT ? -ESRCH : r;
+	/* Newer kernels add this up exactly, and the number in stat from counters a CPU. */
+	d->resident_bytes = d->stat.resident_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+	if (proc_parse_key(v, "VmRSS", &kib) == 0)
+		d->resident_bytes = kib * 1024;
 	p->parent = d->stat.parent;
 	p->start_boottime_ns = start_of(&d->stat);
 	return 0;

@@ -12,6 +12,7 @@
 
 struct target_detail {
 	struct proc_stat stat; /* as of this scan */
+	uint64_t resident_bytes;
 	/*
 	 * Where the first thread has ended and others go on, /proc/PID shows no memory: then
 	 * proc_fd is /proc/PID/task/TID of one that lives, and this is /proc/PID. Otherwise -1.
