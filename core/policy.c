@@ -8,6 +8,7 @@
 #include "claims.h"
 #include "cleanup.h"
 #include "policy_form.h"
+#include "policy_sev_snp_form.h"
 #include "quantity.h"
 
 #define EK_CA_MAX (1024 * 1024)
@@ -240,6 +241,11 @@ static int read_form(struct yamldoc *d, struct policy *p)
 		return r;
 	if (f->platforms->soft) {
 		r = read_soft(d, p, f->platforms->soft);
+		if (r < 0)
+			return r;
+	}
+	if (f->platforms->snp) {
+		r = policy_read_sev_snp(d, p->arena, f->platforms->snp);
 		if (r < 0)
 			return r;
 	}

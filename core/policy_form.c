@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy_form.h"
 
+#include "policy_sev_snp_form.h"
+
 static const cyaml_strval_t modes[] = { { "enforce", MODE_ENFORCE }, { "warn", MODE_WARN } };
 
 static const cyaml_strval_t partials[] = {
@@ -187,7 +189,7 @@ static const cyaml_schema_field_t platforms_fields[] = {
 	FORM_PART("soft", struct policy_platforms, soft, soft_fields),
 	FORM_PART("tpm", struct policy_platforms, tpm, tpm_fields),
 	FORM_NODE("tdx"),
-	FORM_NODE("sev-snp"),
+	FORM_PART("sev-snp", struct policy_platforms, snp, policy_snp_fields),
 	FORM_NODE("csv"),
 	FORM_NODE("cca"),
 	CYAML_FIELD_END,

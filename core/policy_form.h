@@ -170,9 +170,12 @@ struct policy_tpm {
 	enum { EVENT_LOG_UNSET, EVENT_LOG_REQUIRE, EVENT_LOG_ALLOW } event_log;
 };
 
+struct policy_snp_form; /* policy_sev_snp_form.h */
+
 struct policy_platforms {
 	struct policy_soft *soft;
 	struct policy_tpm *tpm;
+	struct policy_snp_form *snp;
 };
 
 struct policy_static {

@@ -10,6 +10,7 @@
 #include "digest.h"
 #include "manifest.h"
 #include "mi.h"
+#include "policy_sev_snp.h"
 
 /*
  * The owner's policy for one application: what the chip must have measured at
@@ -63,6 +64,9 @@ MUST_CHECK int policy_attach_ek_ca(struct policy *p, struct view pem);
 
 /* SHA-256 hex (lower case) digests of keys accepted for soft: NULL-terminated; NULL: any key. */
 const char *const *policy_soft_keys(const struct policy *p);
+
+/* What is accepted of an SEV-SNP report; p may be NULL: what is accepted by default. */
+const struct policy_snp *policy_sev_snp(const struct policy *p);
 
 /* Static reference values. */
 const char *policy_manifest_file(const struct policy *p);
