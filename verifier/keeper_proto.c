@@ -7,8 +7,8 @@
 #include "evidence.h"
 #include "mi.h"
 
-#define ENDORSEMENTS_MAX (64 * 1024)
-#define REASONS_MAX	 (APPRAISAL_REASONS_MAX * sizeof(struct reason))
+#define EK_CHAIN_ROOM (64 * 1024)
+#define REASONS_MAX   (APPRAISAL_REASONS_MAX * sizeof(struct reason))
 #define SEALED_MAX                                                                                 \
 	(POLICY_SECRETS_MAX * (sizeof(struct keeper_sealed) + SECRET_MAX + HPKE_TAG_SIZE))
 #define MEASUREMENTS_MAX (24 * 1024 * 1024)
@@ -21,7 +21,7 @@ static const struct keeper_shape shapes[] = {
 	[KEEPER_ENROL] = { "enrol",
 			   sizeof(struct keeper_enrol),
 			   4,
-			   { 4096, 4096, 16384, ENDORSEMENTS_MAX } },
+			   { 4096, 4096, 16384, EK_CHAIN_ROOM } },
 	[KEEPER_NONCE] = { "nonce", sizeof(struct keeper_nonce), 0, { 0 } },
 	[KEEPER_PREPARE] = { "prepare",
 			     sizeof(struct keeper_prepare),
@@ -40,7 +40,7 @@ static const struct keeper_shape shapes[] = {
 	[KEEPER_HELLO_ANSWER] = { "hello answer",
 				  sizeof(struct keeper_hello_answer),
 				  3,
-				  { 4096, 16384, ENDORSEMENTS_MAX } },
+				  { 4096, 16384, EK_CHAIN_ROOM } },
 	[KEEPER_NONCE_ANSWER] = { "nonce answer", sizeof(struct keeper_nonce_answer), 0, { 0 } },
 	[KEEPER_PREPARE_ANSWER] = { "prepare answer",
 				    sizeof(struct keeper_prepare_answer),
