@@ -7,6 +7,7 @@
 #include "application_run.h"
 #include "channel.h"
 #include "cleanup.h"
+#include "footprint.h"
 #include "log.h"
 
 #define RETRY_SECONDS 2
@@ -182,6 +183,7 @@ static void static_round_ended(struct application *a, struct round *round, int r
 	}
 	a->measured = round_take_measured(round);
 	application_run_start(a);
+	footprint_trim();
 }
 
 static void dynamic_round_ended(struct application *a, struct round *round, int r)

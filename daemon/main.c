@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "config.h"
+#include "footprint.h"
 #include "log.h"
 #include "monitor.h"
 #include "net.h"
@@ -90,6 +91,7 @@ int main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	footprint_limit();
 	if (read_config(path, &config) < 0)
 		return 2;
 	if (check) {

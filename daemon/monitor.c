@@ -2,7 +2,6 @@
 #include "monitor.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "channel.h"
 #include "cleanup.h"
 #include "collectors/cgroup.h"
+#include "footprint.h"
 #include "log.h"
 #include "requests.h"
 
@@ -442,7 +442,7 @@ int monitor_main(const struct config *config, int net_fd, pid_t net_pid)
 			   d.attester_ops->platform, d.attester_ops->insecure ? " (INSECURE)" : "");
 		sd_notify(0, "READY=1");
 		/* Loading eBPF took megabytes that are not needed again. */
-		malloc_trim(0);
+		footprint_trim();
 		for (size_t i = 0; i < d.n_applications; i++)
 			application_start(d.applications[i]);
 		event_base_dispatch(d.base);

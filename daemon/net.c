@@ -14,6 +14,7 @@
 #include <openssl/rand.h>
 
 #include "cleanup.h"
+#include "footprint.h"
 #include "log.h"
 #include "privsep.h"
 #include "proto/frame.h"
@@ -317,6 +318,7 @@ static void on_session_event(struct bufferevent *bev, short what, void *arg)
 		n->up = true;
 		n->backoff_ms = BACKOFF_FIRST_MS;
 		n->last_problem[0] = '\0';
+		footprint_trim(); /* nothing of the handshake is needed again */
 		if (to_monitor(n, PRIVSEP_UP, &up, sizeof(up)) < 0)
 			event_base_loopbreak(n->base);
 		return;
