@@ -252,6 +252,11 @@ static int read_form(struct yamldoc *d, struct policy *p)
 	r = read_pcrs(d, p);
 	if (r < 0)
 		return r;
+	if (f->platforms->tdx) {
+		r = policy_read_tdx(d, p->arena, f->platforms->tdx);
+		if (r < 0)
+			return r;
+	}
 	p->configs = policy_read_digests(d, p->arena, "configurations", f->configurations,
 					 f->n_configurations, HASH_SHA384);
 	if (!p->configs)

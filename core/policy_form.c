@@ -185,10 +185,31 @@ static const cyaml_schema_field_t tpm_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_strval_t tdx_debugs[] = {
+	{ "deny", TDX_DEBUG_DENY },
+	{ "allow", TDX_DEBUG_ALLOW },
+};
+
+#define TDX_REGISTER(key, which)                                                                   \
+	FORM_TEXTS(key, struct policy_tdx, registers[which].texts, registers[which].n,             \
+		   POLICY_DIGESTS_MAX)
+
+static const cyaml_schema_field_t tdx_fields[] = {
+	TDX_REGISTER("mrtd", POLICY_TDX_MRTD),
+	TDX_REGISTER("rtmr0", POLICY_TDX_RTMR0),
+	TDX_REGISTER("rtmr1", POLICY_TDX_RTMR1),
+	TDX_REGISTER("rtmr2", POLICY_TDX_RTMR2),
+	TDX_REGISTER("rtmr3", POLICY_TDX_RTMR3),
+	FORM_TEXTS("tcb_status", struct policy_tdx, tcb_status, n_tcb_status, POLICY_LIST_MAX),
+	FORM_WORD("debug", struct policy_tdx, debug, tdx_debugs),
+	FORM_WORD("event_log", struct policy_tdx, event_log, event_logs),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t platforms_fields[] = {
 	FORM_PART("soft", struct policy_platforms, soft, soft_fields),
 	FORM_PART("tpm", struct policy_platforms, tpm, tpm_fields),
-	FORM_NODE("tdx"),
+	FORM_PART("tdx", struct policy_platforms, tdx, tdx_fields),
 	FORM_PART("sev-snp", struct policy_platforms, snp, policy_snp_fields),
 	FORM_NODE("csv"),
 	FORM_NODE("cca"),

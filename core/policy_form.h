@@ -164,17 +164,36 @@ struct policy_soft {
 	const char **lower; /* NULL-terminated */
 };
 
+enum policy_event_log { EVENT_LOG_UNSET, EVENT_LOG_REQUIRE, EVENT_LOG_ALLOW };
+
 struct policy_tpm {
 	enum hash_alg bank; /* 0: not given */
 	char *ek_ca;
-	enum { EVENT_LOG_UNSET, EVENT_LOG_REQUIRE, EVENT_LOG_ALLOW } event_log;
+	enum policy_event_log event_log;
 };
 
 struct policy_snp_form; /* policy_sev_snp_form.h */
 
+struct policy_measurements {
+	char **texts;
+	uint32_t n;
+};
+
+struct policy_tdx {
+	struct policy_measurements registers[POLICY_TDX_REGISTERS];
+	char **tcb_status;
+	uint32_t n_tcb_status;
+	enum { TDX_DEBUG_UNSET, TDX_DEBUG_DENY, TDX_DEBUG_ALLOW } debug;
+	enum policy_event_log event_log;
+
+	struct digest *values[POLICY_TDX_REGISTERS];
+	unsigned int accepted; /* bit s: enum tdx_status s */
+};
+
 struct policy_platforms {
 	struct policy_soft *soft;
 	struct policy_tpm *tpm;
+	struct policy_tdx *tdx;
 	struct policy_snp_form *snp;
 };
 
@@ -230,6 +249,9 @@ struct policy {
 /* Works out the rules of `dynamic`; problems go to d. -ENOMEM. */
 MUST_CHECK int policy_read_rules(struct yamldoc *d, struct arena *arena,
 				 struct policy_dynamic *rules);
+
+/* Works out the rules of `platforms.tdx`. -ENOMEM. */
+MUST_CHECK int policy_read_tdx(struct yamldoc *d, struct arena *arena, struct policy_tdx *tdx);
 
 /* Digests of one algorithm, in the arena; path names the list, for problems. NULL: no memory. */
 struct digest *policy_read_digests(struct yamldoc *d, struct arena *arena, const char *path,

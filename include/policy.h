@@ -11,6 +11,7 @@
 #include "manifest.h"
 #include "mi.h"
 #include "policy_sev_snp.h"
+#include "tdx_status.h"
 
 /*
  * The owner's policy for one application: what the chip must have measured at
@@ -61,6 +62,26 @@ enum hash_alg policy_tpm_bank(const struct policy *p);
 const char *policy_tpm_ek_ca_file(const struct policy *p);
 struct view policy_tpm_ek_ca(const struct policy *p);
 MUST_CHECK int policy_attach_ek_ca(struct policy *p, struct view pem);
+
+/*
+ * Intel TDX. p may be NULL, as without a policy: UpToDate alone is accepted, no TD under
+ * debug, any measurement, and no event log is asked for.
+ */
+enum policy_tdx_register {
+	POLICY_TDX_MRTD,
+	POLICY_TDX_RTMR0,
+	POLICY_TDX_RTMR1,
+	POLICY_TDX_RTMR2,
+	POLICY_TDX_RTMR3,
+	POLICY_TDX_REGISTERS,
+};
+
+/* Values accepted for a register (SHA-384): their number, 0: any; *ret lends the array. */
+size_t policy_tdx_register(const struct policy *p, enum policy_tdx_register which,
+			   const struct digest **ret);
+bool policy_tdx_accepts(const struct policy *p, enum tdx_status s);
+bool policy_tdx_debug_allowed(const struct policy *p);
+bool policy_tdx_event_log_required(const struct policy *p);
 
 /* SHA-256 hex (lower case) digests of keys accepted for soft: NULL-terminated; NULL: any key. */
 const char *const *policy_soft_keys(const struct policy *p);

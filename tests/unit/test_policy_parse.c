@@ -96,7 +96,7 @@ static void what_it_does_not_judge_is_read_over(void **state)
 {
 	static const char text[] = "application: a\n"
 				   "platforms:\n"
-				   "  tdx: {mrtd: [00ff], tcb_status: [UpToDate], debug: deny}\n"
+				   "  tdx: {mrtd: [" SHA384 "], tcb_status: [UpToDate], debug: deny}\n"
 				   "  csv: {anything: [{at: all}]}\n"
 				   "  sev-snp: {debug: deny}\n"
 				   "  soft: {keys: [" SHA256 ", " UPPER "]}\n"
