@@ -96,6 +96,7 @@ void session_challenge(struct session *s, const char *application, uint32_t stag
 		       const char *reason);
 
 /* Handlers in the state table. 0, or a negative errno: the session fails. */
+int session_on_hello(struct session *s);
 int session_on_enrol_request(struct session *s);
 int session_on_enrol_proof(struct session *s);
 int session_on_evidence(struct session *s);
