@@ -49,6 +49,14 @@ struct {
 	__uint(max_entries, 512 * 1024);
 } records SEC(".maps");
 
+/* Too large for a program's stack. One a CPU: the kernel does not run a program within itself. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct follow_exec);
+} scratch SEC(".maps");
+
 /* Belongs to the cgroup a program is attached to: no look-up for each packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE);
@@ -95,6 +103,17 @@ static __always_inline __u64 assign(struct follow_ledger *l, __u32 slot, __u32 k
 			       __sync_fetch_and_add(&l->assigned, 1) + 1);
 }
 
+static __always_inline void fill(struct follow_record *r, __u64 sequence, __u32 slot, __u32 kind)
+{
+	__builtin_memset(r, 0, sizeof(*r));
+	r->sequence = sequence;
+	r->boottime_ns = bpf_ktime_get_boot_ns();
+	r->kind = kind;
+	r->slot = slot;
+	r->actor = current_tgid();
+	bpf_get_current_comm(r->comm, sizeof(r->comm));
+}
+
 static __always_inline struct follow_record *begin(struct follow_ledger *l, __u32 slot, __u32 kind)
 {
 	__u64 sequence = assign(l, slot, kind);
@@ -105,13 +124,7 @@ static __always_inline struct follow_record *begin(struct follow_ledger *l, __u3
 		__sync_fetch_and_add(&l->dropped[FOLLOW_LOST_RING], 1);
 		return NULL;
 	}
-	__builtin_memset(r, 0, sizeof(*r));
-	r->sequence = sequence;
-	r->boottime_ns = bpf_ktime_get_boot_ns();
-	r->kind = kind;
-	r->slot = slot;
-	r->actor = current_tgid();
-	bpf_get_current_comm(r->comm, sizeof(r->comm));
+	fill(r, sequence, slot, kind);
 	return r;
 }
 
@@ -206,14 +219,33 @@ int BPF_PROG(on_attach_task, struct cgroup *to, const char *path, struct task_st
 	return 0;
 }
 
+/*
+ * The environment as exec laid it out, which the program may write over right after. Its
+ * pages were just written, so they are there to be read; if not, the length says so.
+ */
+static __always_inline void take_environment(struct task_struct *task, struct follow_exec *e)
+{
+	unsigned long start = BPF_CORE_READ(task, mm, env_start);
+	unsigned long len = BPF_CORE_READ(task, mm, env_end) - start;
+
+	e->record.value = len;
+	if (len >= FOLLOW_ENVIRONMENT_MAX)
+		len = FOLLOW_ENVIRONMENT_MAX - 1;
+	/* The compiler knows this bound by now and would leave it out; the verifier does not. */
+	barrier_var(len);
+	len &= FOLLOW_ENVIRONMENT_MAX - 1;
+	if (bpf_probe_read_user(e->environment, len, (const void *)start) == 0)
+		e->record.extra = len;
+}
+
 /* Why sched_process_exec: it has the file that was opened, not a path that can change. */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm *bprm)
 {
-	__u32 tgid = task->tgid, slot;
+	__u32 tgid = task->tgid, slot, zero = 0, extra;
 	struct follow_ledger *l;
 	struct follow_member *m;
-	struct follow_record *r;
+	struct follow_exec *e;
 	struct inode *inode;
 
 	m = bpf_map_lookup_elem(&members, &tgid);
@@ -228,17 +260,24 @@ int BPF_PROG(on_exec, struct task_struct *task, int old_pid, struct linux_binprm
 		slot = m->slot;
 	}
 	l = this_ledger();
-	if (!l)
+	e = bpf_map_lookup_elem(&scratch, &zero);
+	if (!l || !e)
 		return 0;
-	r = begin(l, slot, FOLLOW_EXEC);
-	if (!r)
-		return 0;
-	r->pid = tgid;
+	fill(&e->record, assign(l, slot, FOLLOW_EXEC), slot, FOLLOW_EXEC);
+	e->record.pid = tgid;
 	inode = BPF_CORE_READ(bprm, file, f_inode);
-	r->device = BPF_CORE_READ(inode, i_sb, s_dev);
-	r->inode = BPF_CORE_READ(inode, i_ino);
-	bpf_probe_read_kernel_str(r->text, sizeof(r->text), BPF_CORE_READ(bprm, filename));
-	submit(l, r);
+	e->record.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	e->record.inode = BPF_CORE_READ(inode, i_ino);
+	bpf_probe_read_kernel_str(e->record.text, sizeof(e->record.text),
+				  BPF_CORE_READ(bprm, filename));
+	take_environment(task, e);
+	extra = e->record.extra;
+	barrier_var(extra);
+	extra &= FOLLOW_ENVIRONMENT_MAX - 1;
+	if (bpf_ringbuf_output(&records, e, sizeof(e->record) + extra, 0) < 0)
+		__sync_fetch_and_add(&l->dropped[FOLLOW_LOST_RING], 1);
+	else
+		__sync_fetch_and_add(&l->submitted, 1);
 	return 0;
 }
 

@@ -21,9 +21,11 @@
 
 #define FOLLOW_TEXT 96
 #define FOLLOW_COMM 16
+/* Most bytes of the environment that go with a record of exec; a power of two. */
+#define FOLLOW_ENVIRONMENT_MAX 16384
 
 enum follow_kind {
-	FOLLOW_EXEC,	/* pid executed text; device, inode: of the file */
+	FOLLOW_EXEC,	/* pid executed text; device, inode: of the file; its environment follows */
 	FOLLOW_FORK,	/* actor made pid */
 	FOLLOW_EXIT,	/* pid ended, its last thread; value: wait status */
 	FOLLOW_ENTER,	/* pid came into the application's cgroup from outside, moved by actor */
@@ -61,12 +63,13 @@ struct follow_record {
 	__u32 slot;
 	__u32 pid;   /* thread group of the application, in the initial pid namespace */
 	__u32 actor; /* thread group of who did it; pid itself where nobody else is involved */
-	__u32 value;
+	__u32 value; /* exec: bytes of the environment; extra is less where it was cut or unreadable
+		      */
 	__u16 family;	  /* AF_INET, AF_INET6 */
 	__u16 protocol;	  /* IPPROTO_ */
 	__u16 local_port; /* host order */
 	__u16 remote_port;
-	__u32 pad;
+	__u32 extra;  /* bytes behind the record */
 	__u64 device; /* as the kernel encodes it: major << 20 | minor */
 	__u64 inode;
 	__u8 local[16];
@@ -75,6 +78,12 @@ struct follow_record {
 	char text[FOLLOW_TEXT]; /* exec: the file's name as it was given, cut */
 };
 _Static_assert(sizeof(struct follow_record) == 208, "both sides agree on the record");
+
+/* An exec as it is put together, on its way into the ring. */
+struct follow_exec {
+	struct follow_record record;
+	char environment[FOLLOW_ENVIRONMENT_MAX];
+};
 
 /* Value of the map members, by thread group id. */
 struct follow_member {

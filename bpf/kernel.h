@@ -62,8 +62,13 @@ struct css_set {
 	struct cgroup *dfl_cgrp; /* in the v2 hierarchy, whatever v1 ones there are */
 };
 
+struct mm_struct {
+	unsigned long env_start, env_end;
+};
+
 struct task_struct {
 	int tgid;
+	struct mm_struct *mm;
 	int exit_code;
 	struct task_struct *real_parent;
 	struct signal_struct *signal;

@@ -7,9 +7,8 @@
 #include "collectors/target_state.h"
 
 /*
- * MI item 5: /proc/PID/environ, which is the block that exec laid out. What a program sets later
- * it keeps elsewhere in its memory; so this says how it was started (LD_PRELOAD), and
- * that nobody wrote over that block since.
+ * MI item 5: the block that exec laid out, as it is now (/proc/PID/environ) and as it was then.
+ * What a program sets later it keeps elsewhere in its memory, which is not looked at.
  */
 
 /* Most bytes of one process's environment, and most variables of it that are named. */
@@ -89,52 +88,126 @@ static int by_name(const void *a, const void *b)
 
 static int by_variable(const void *a, const void *b)
 {
-	return strcmp((*(Assay__Variable *const *)a)->name, (*(Assay__Variable *const *)b)->name);
+	const Assay__Variable *left = *(Assay__Variable *const *)a;
+	const Assay__Variable *right = *(Assay__Variable *const *)b;
+	int r = strcmp(left->name, right->name);
+
+	return r ? r : memcmp(left->sha256.data, right->sha256.data, right->sha256.len);
 }
 
-/* The block is "NAME=value" pieces, each ended by a zero byte; the last end is added here. */
-static int add_block(struct environment *x, struct mi *mi, Assay__EnvironmentOf *out, bool *cut,
-		     bool *overwritten)
+/* Sorted, and once where both blocks have it: a variable with two values stays twice. */
+static void order(Assay__EnvironmentOf *out)
 {
-	char *text, *at, *next, *end, *equals, *name;
+	size_t n = 0;
+
+	if (out->n_names > 1)
+		qsort(out->names, out->n_names, sizeof(*out->names), by_name);
+	for (size_t i = 0; i < out->n_names; i++) {
+		if (n == 0 || by_name(&out->names[n - 1], &out->names[i]) != 0)
+			out->names[n++] = out->names[i];
+	}
+	out->n_names = n;
+	n = 0;
+	if (out->n_variables > 1)
+		qsort(out->variables, out->n_variables, sizeof(*out->variables), by_variable);
+	for (size_t i = 0; i < out->n_variables; i++) {
+		if (n == 0 || by_variable(&out->variables[n - 1], &out->variables[i]) != 0)
+			out->variables[n++] = out->variables[i];
+	}
+	out->n_variables = n;
+}
+
+/* exec lays out nothing but variables, so anything else was written there later. */
+static bool overwritten(struct view block)
+{
+	struct view piece;
+
+	while (proc_piece(&block, '\0', &piece)) {
+		if (piece.len > 0 && !memchr(piece.data, '=', piece.len))
+			return true;
+	}
+	return false;
+}
+
+static int add_piece(struct environment *x, struct mi *mi, Assay__EnvironmentOf *out,
+		     struct view piece)
+{
+	const char *equals = memchr(piece.data, '=', piece.len);
+	char *text, *name;
+	size_t len;
 	int r;
 
-	r = sha256(x, mi, bytes_view(&x->block), &out->sha256);
+	text = arena_alloc(mi->arena, piece.len + 1);
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, piece.data, piece.len);
+	len = equals ? (size_t)(equals - (const char *)piece.data) : piece.len;
+	text[len] = '\0';
+	r = mi_text(mi, text, &name);
 	if (r == 0)
-		r = bytes_append_u8(&x->block, 0);
-	if (r == -EMSGSIZE)
-		*cut = true;
-	if (r < 0)
-		return r == -EMSGSIZE ? 0 : r;
-	text = (char *)x->block.data;
-	end = text + x->block.len;
-	for (at = text; at < end; at = next) {
-		next = at + strlen(at) + 1;
-		if (*at == '\0')
+		r = mi_push(mi, &out->n_names, &out->names, name);
+	if (r == 0 && recorded(x->target->config, text))
+		r = add_variable(x, mi, out, text, equals ? text + len + 1 : "");
+	/* Of one that is not recorded no value stays behind in the MI's memory. */
+	explicit_bzero(text, piece.len);
+	return r;
+}
+
+static int add_block(struct environment *x, struct mi *mi, Assay__EnvironmentOf *out,
+		     struct view block, bool *cut)
+{
+	struct view piece;
+	int r;
+
+	while (proc_piece(&block, '\0', &piece)) {
+		if (piece.len == 0)
 			continue;
 		if (out->n_names == NAMES_MAX) {
 			*cut = true;
-			break;
+			return 0;
 		}
-		equals = strchr(at, '=');
-		if (!equals) {
-			*overwritten = true; /* exec puts nothing but variables there */
-			continue;
-		}
-		*equals = '\0';
-		r = mi_text(mi, at, &name);
-		if (r == 0)
-			r = mi_push(mi, &out->n_names, &out->names, name);
-		if (r == 0 && recorded(x->target->config, at))
-			r = add_variable(x, mi, out, at, equals + 1);
+		r = add_piece(x, mi, out, piece);
 		if (r < 0)
 			return r;
 	}
-	if (out->n_names > 1)
-		qsort(out->names, out->n_names, sizeof(*out->names), by_name);
-	if (out->n_variables > 1)
-		qsort(out->variables, out->n_variables, sizeof(*out->variables), by_variable);
 	return 0;
+}
+
+/*
+ * What the process has now, if that still is an environment, and what it was executed with where
+ * that is something else. Why both: servers write over the block to show another name, and a
+ * program could so hide LD_PRELOAD; and what it has now it may act on.
+ */
+static int add_process(struct environment *x, struct mi *mi, Assay__Environment *environment,
+		       const struct target_process *p, const char **why)
+{
+	const struct target *t = x->target;
+	Assay__EnvironmentOf *out;
+	struct view now = bytes_view(&x->block), then = { 0 };
+	bool whole = false, cut = false, lost = overwritten(now);
+	int r;
+
+	out = MI_MESSAGE(mi, Assay__EnvironmentOf, assay__environment_of__init);
+	if (!out)
+		return -ENOMEM;
+	out->pid = (uint32_t)p->pid;
+	if (t->follow)
+		(void)!follow_environment(t->follow, t->slot, p->pid, p->start_boottime_ns, &then,
+					  &whole);
+	r = sha256(x, mi, now, &out->sha256);
+	if (r == 0 && !lost)
+		r = add_block(x, mi, out, now, &cut);
+	if (r == 0 && (lost || !view_equal(now, then)))
+		r = add_block(x, mi, out, then, &cut);
+	if (r < 0)
+		return r;
+	order(out);
+	if (cut)
+		*why = "the environment of a process is larger than is recorded";
+	else if (lost && !whole)
+		*why = "a process wrote over the environment that it was executed with, and that "
+		       "was not seen whole";
+	return mi_push(mi, &environment->n_processes, &environment->processes, out);
 }
 
 static int environment_collect(struct collector *c, const struct collector_time *time,
@@ -143,7 +216,6 @@ static int environment_collect(struct collector *c, const struct collector_time 
 	struct environment *x = (struct environment *)c;
 	Assay__Environment *out = MI_MESSAGE(mi, Assay__Environment, assay__environment__init);
 	const char *why = NULL;
-	bool cut = false, overwritten = false;
 	int r;
 
 	if (!out)
@@ -151,33 +223,18 @@ static int environment_collect(struct collector *c, const struct collector_time 
 	mi->msg->environment = out;
 	for (size_t i = 0; i < x->target->n_processes; i++) {
 		const struct target_process *p = &x->target->processes[i];
-		Assay__EnvironmentOf *of;
 
 		r = target_read(p->proc_fd, "environ", &x->block);
+		if (r == 0)
+			r = add_process(x, mi, out, p, &why);
+		else if (r == -EMSGSIZE)
+			why = "the environment of a process is larger than is recorded";
+		else if (r != -ENOMEM)
+			why = "the environment of a process could not be read";
 		if (r == -ENOMEM)
 			return r;
-		if (r == -EMSGSIZE)
-			cut = true;
-		else if (r < 0)
-			why = "the environment of a process could not be read";
-		if (r < 0)
-			continue;
-		of = MI_MESSAGE(mi, Assay__EnvironmentOf, assay__environment_of__init);
-		if (!of)
-			return -ENOMEM;
-		of->pid = (uint32_t)p->pid;
-		r = add_block(x, mi, of, &cut, &overwritten);
-		if (r == 0)
-			r = mi_push(mi, &out->n_processes, &out->processes, of);
-		if (r < 0)
-			return r;
 	}
-	if (cut)
-		why = "the environment of a process is larger than is recorded";
-	else if (overwritten && !why)
-		why = "a process wrote over the environment it was started with (to show another "
-		      "name, as servers do); what is left of it is listed";
-	else if (!x->target->scan_complete && !why)
+	if (!x->target->scan_complete && !why)
 		why = "processes came or went during the scan";
 	return mi_status(mi, c->ops->name,
 			 why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL

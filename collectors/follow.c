@@ -159,6 +159,7 @@ static void forget(void *arg, uint32_t tgid)
 void follow_slot_restart(struct follow *f, uint32_t slot)
 {
 	f->slots[slot].roots++;
+	environments_forget(f->environments, slot);
 	/* The kernel can only refuse this for a map that is not there. */
 	(void)each_member(f, slot, forget, f);
 }

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "bpf/follow.h"
-#include "errors.h"
+#include "bytes.h"
 
 /*
  * The eBPF side of observing applications, one for all of them: which processes
@@ -104,6 +104,15 @@ struct follow_window {
 };
 void follow_window(const struct follow *f, uint32_t slot, struct follow_window *ret);
 void follow_window_reset(struct follow *f, uint32_t slot);
+
+/*
+ * The environment that the process was executed with, or that whoever forked it was: the block that
+ * exec laid out, whatever the program wrote over it since. -ENOENT: that record was not
+ * seen. start_boottime_ns tells processes with the same pid apart. *ret_whole is false where
+ * it is longer than FOLLOW_ENVIRONMENT_MAX. Lent until the next drain.
+ */
+MUST_CHECK int follow_environment(const struct follow *f, uint32_t slot, pid_t pid,
+				  uint64_t start_boottime_ns, struct view *ret, bool *ret_whole);
 
 /* Totals of the slot since follow_slot_new. */
 MUST_CHECK int follow_counts(const struct follow *f, uint32_t slot, struct follow_counts *ret);

@@ -36,9 +36,11 @@ static int on_record(void *arg, void *data, size_t len)
 	struct follow *f = arg;
 	struct follow_slot *s;
 	uint32_t cpu;
+	int r;
 
-	if (len != sizeof(*record) || record->slot >= FOLLOW_SLOTS ||
-	    record->kind >= FOLLOW_KINDS || FOLLOW_SEQUENCE_CPU(record->sequence) >= f->cpus) {
+	if (len < sizeof(*record) || len != sizeof(*record) + record->extra ||
+	    record->slot >= FOLLOW_SLOTS || record->kind >= FOLLOW_KINDS ||
+	    FOLLOW_SEQUENCE_CPU(record->sequence) >= f->cpus) {
 		f->error = -EBADMSG;
 		return f->error;
 	}
@@ -50,6 +52,11 @@ static int on_record(void *arg, void *data, size_t len)
 	s = &f->slots[record->slot];
 	if (!s->used)
 		return 0; /* of an application that is gone */
+	r = environments_note(f->environments, record);
+	if (r < 0) {
+		f->error = r;
+		return r;
+	}
 	if (s->n_window < FOLLOW_WINDOW_MAX)
 		s->window[s->n_window++] = *record;
 	else
@@ -61,7 +68,7 @@ static int on_record(void *arg, void *data, size_t len)
 
 int follow_ring_open(struct follow *f)
 {
-	int cpus = libbpf_num_possible_cpus();
+	int cpus = libbpf_num_possible_cpus(), r;
 
 	if (cpus < 0)
 		return cpus;
@@ -72,6 +79,9 @@ int follow_ring_open(struct follow *f)
 	if (!f->ledger || !f->traffic || !f->limit)
 		return -ENOMEM;
 	memset(f->limit, 0xff, f->cpus * sizeof(*f->limit)); /* before the first account: all */
+	r = environments_new(&f->environments);
+	if (r < 0)
+		return r;
 	f->ring = ring_buffer__new(bpf_map__fd(f->skel->maps.records), on_record, f, NULL);
 	return f->ring ? 0 : neg_errno();
 }
@@ -79,6 +89,7 @@ int follow_ring_open(struct follow *f)
 void follow_ring_close(struct follow *f)
 {
 	ring_buffer__free(f->ring);
+	environments_free(f->environments);
 	free(f->ledger);
 	free(f->traffic);
 	free(f->limit);

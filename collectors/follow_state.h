@@ -32,6 +32,7 @@ struct follow {
 	struct follow_hook hooks[FOLLOW_HOOKS];
 	struct bpf_link *links[FOLLOW_HOOKS];
 	int programs[FOLLOW_HOOKS]; /* descriptors; negative: not loaded */
+	struct environments *environments;
 	struct follow_device devices[FOLLOW_DEVICES];
 	size_t n_devices;
 	uint64_t since_boottime_ns;
@@ -68,6 +69,17 @@ uint64_t follow_hooks_missed(struct follow *f);
 
 /* follow_devices.c: the chip's devices on this machine. */
 size_t follow_devices_find(struct follow_device *ret, size_t max);
+
+/*
+ * follow_environment.c: what each followed process was executed with, from the records. NULL
+ * is accepted by free alone.
+ */
+struct environments;
+MUST_CHECK int environments_new(struct environments **ret);
+void environments_free(struct environments *e);
+/* Takes in a record with the extra bytes behind it. -ENOMEM. */
+MUST_CHECK int environments_note(struct environments *e, const struct follow_record *record);
+void environments_forget(struct environments *e, uint32_t slot);
 
 /* follow_ring.c */
 MUST_CHECK int follow_ring_open(struct follow *f);

@@ -474,6 +474,10 @@ int target_scan(struct target *t, uint64_t now_boottime_ns, struct mi *mi)
 	int r;
 
 	s->scans++;
+	/* So that what is known of each process, its environment say, is as new as the scan. */
+	r = t->follow ? follow_drain(t->follow) : 0;
+	if (r == -ENOMEM)
+		return r;
 	r = list_pids(s, &changed);
 	if (r < 0)
 		return r;

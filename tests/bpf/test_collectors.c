@@ -473,6 +473,50 @@ static void without_preload_neither_shows(void **state)
 		assert_string_equal(m->code->processes[0]->anonymous[i]->name, "[vdso]");
 }
 
+/* What this test does when it is executed again as the application: hides how it was started. */
+static int overwrite_environment(void)
+{
+	extern char **environ;
+	char *start = environ[0];
+	size_t len = 0;
+
+	for (size_t i = 0; environ[i]; i++)
+		len = (size_t)(environ[i] - start) + strlen(environ[i]);
+	environ = NULL;
+	memset(start, 'x', len); /* one piece without an equals sign, as a server's name */
+	pause();
+	return 0;
+}
+
+static int exec_overwriting(struct running *x, void *arg)
+{
+	char name[] = "overwrite", *const argv[] = { name, NULL };
+
+	return execve("/proc/self/exe", argv, arg);
+}
+
+static void an_environment_that_was_written_over_is_known(void **state)
+{
+	char preload[] = "LD_PRELOAD=/nonexistent.so", colour[] = "COLOUR=green";
+	char *environment[] = { preload, colour, NULL }, block[64] = "", path[32];
+	pid_t pid = running_start(&app, exec_overwriting, environment);
+	const Assay__Mi *m;
+
+	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+	for (int i = 0; i < 1000 && block[0] != 'x'; i++) {
+		CLEANUP(cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		(void)!read(fd, block, sizeof(block) - 1);
+		usleep(1000);
+	}
+	assert_int_equal(block[0], 'x'); /* it is gone from where everybody looks */
+	m = node();
+	assert_state(m, "environment", COMPLETE);
+	assert_non_null(variable(m, "LD_PRELOAD"));
+	assert_string_equal(variable(m, "COLOUR")->value, "green");
+	assert_int_equal(m->environment->processes[0]->n_names, 2);
+}
+
 static const char log_start[] = "start of all\nnothing\nERROR one\n";
 
 static void add_to_log(const char *text, int flags)
@@ -874,7 +918,7 @@ static void without_ebpf_it_is_said_and_the_rest_works(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(before_it_runs_nothing_is_claimed),
@@ -884,6 +928,7 @@ int main(void)
 		TEST(files_and_space_used_are_seen),
 		TEST(a_preloaded_library_shows_twice),
 		TEST(without_preload_neither_shows),
+		TEST(an_environment_that_was_written_over_is_known),
 		TEST(log_lines_are_counted_once),
 		TEST(anonymous_code_is_found),
 		TEST(a_patched_page_is_found_and_stays_found),
@@ -895,6 +940,8 @@ int main(void)
 		TEST(without_ebpf_it_is_said_and_the_rest_works),
 	};
 
+	if (strcmp(argv[0], "overwrite") == 0)
+		return overwrite_environment();
 	if (!running_possible())
 		return 77;
 	return cmocka_run_group_tests(tests, NULL, NULL);
