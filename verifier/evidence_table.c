@@ -6,6 +6,7 @@
 const struct evidence_ops *const evidence_table[] = {
 	&evidence_tpm,
 	&evidence_soft,
+	&evidence_sev_snp,
 	NULL,
 };
 

@@ -7,5 +7,6 @@
 /* One row for each kind of evidence, the mirror of attesters/table.h. */
 extern const struct evidence_ops evidence_tpm;
 extern const struct evidence_ops evidence_soft;
+extern const struct evidence_ops evidence_sev_snp;
 
 #endif
