@@ -121,6 +121,15 @@ pid_t running_outsider(struct running *x, int (*body)(struct running *x, void *a
 	return pid;
 }
 
+void running_end(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 void running_stop(struct running *x)
 {
 	bool populated = true;

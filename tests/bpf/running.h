@@ -35,6 +35,9 @@ pid_t running_start(struct running *x, int (*body)(struct running *x, void *arg)
 /* A child that is not of the application; its pid is to be waited for by the test. */
 pid_t running_outsider(struct running *x, int (*body)(struct running *x, void *arg), void *arg);
 
+/* Waits for the child, which must end with status 0. */
+void running_end(pid_t pid);
+
 void running_stop(struct running *x);
 
 /* In the child: waits for the test. In the test: lets the child go on. */

@@ -16,8 +16,6 @@
 #include <sys/uio.h>
 #include <sys/wait.h>
 
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <cmocka.h>
 
 #include "cleanup.h"
@@ -81,15 +79,6 @@ static uint64_t counted(uint32_t kind)
 	return c.kinds[kind];
 }
 
-static void end(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 static void every_hook_is_there_or_says_why(void **state)
 {
 	const struct follow_hook *h;
@@ -99,7 +88,9 @@ static void every_hook_is_there_or_says_why(void **state)
 		if (h->attached)
 			continue;
 		printf("hook %s: %s\n", h->name, h->why_not);
-		assert_true(h->why_not[0] != '\0');
+		/* A kernel may not have it; one that has it and refuses our program is our mistake.
+		 */
+		assert_string_equal(h->why_not, "this kernel has no such hook");
 	}
 	assert_int_equal(n, follow_hook_count(app.follow));
 	assert_true(n >= 10);
@@ -117,7 +108,7 @@ static void exec_has_the_file_and_exit_the_status(void **state)
 	struct stat st;
 	pid_t pid = running_start(&app, run_true, NULL);
 
-	end(pid);
+	running_end(pid);
 	r = find(FOLLOW_EXEC, pid);
 	assert_non_null(r);
 	assert_int_equal(stat("/bin/true", &st), 0);
@@ -137,7 +128,7 @@ static void others_are_not_recorded(void **state)
 {
 	pid_t pid = running_outsider(&app, run_true, NULL);
 
-	end(pid);
+	running_end(pid);
 	assert_null(find(FOLLOW_EXEC, 0));
 	assert_null(find(FOLLOW_EXIT, 0));
 	assert_int_equal(counted(FOLLOW_EXEC), 0);
@@ -174,7 +165,7 @@ static void a_daemon_that_left_the_cgroup_is_followed(void **state)
 	assert_int_equal(cgroup_add(app.base_fd, root), 0);
 	running_go(&app);
 	pid = (pid_t)running_hear(&app);
-	end(root);
+	running_end(root);
 	assert_true(follow_has(app.follow, app.target->slot, pid));
 	assert_true(target_has(app.target, pid));
 	assert_false(target_has(app.target, getpid()));
@@ -264,7 +255,7 @@ static void listening_and_connecting_are_seen(void **state)
 	assert_int_equal(r->remote_port, ntohs(server.sin_port));
 	assert_memory_equal(r->remote, &server.sin_addr, 4);
 	running_go(&app);
-	end(pid);
+	running_end(pid);
 	close(fd);
 }
 
@@ -323,14 +314,14 @@ static void traffic_is_counted_to_the_byte(void **state)
 
 	pid = running_outsider(&app, send_and_receive, &server);
 	serve(fd);
-	end(pid);
+	running_end(pid);
 	assert_int_equal(follow_traffic(app.follow, app.target->slot, &t), 0);
 	assert_int_equal(t.sent_bytes, 0); /* nothing of what others do */
 	assert_int_equal(t.received_bytes, 0);
 
 	pid = running_start(&app, send_and_receive, &server);
 	serve(fd);
-	end(pid);
+	running_end(pid);
 	assert_int_equal(follow_traffic(app.follow, app.target->slot, &t), 0);
 	assert_in_range(t.sent_bytes, SENT + 20 * t.sent_packets,
 			SENT + HEADERS_MAX * t.sent_packets);
@@ -368,13 +359,13 @@ static void signals_from_outside_are_seen(void **state)
 	running_hear(&app);
 	assert_int_equal(counted(FOLLOW_SIGNAL), 0); /* among its own processes */
 	by = running_outsider(&app, signal_target, &pid);
-	end(by);
+	running_end(by);
 	r = find(FOLLOW_SIGNAL, pid);
 	assert_non_null(r);
 	assert_int_equal(r->actor, by);
 	assert_int_equal(r->value, SIGUSR1);
 	running_go(&app);
-	end(pid);
+	running_end(pid);
 }
 
 static int be_nobody(struct running *x, void *arg)
@@ -467,7 +458,7 @@ static void reaching_into_it_is_seen_and_told_apart(void **state)
 
 		assert_int_equal(follow_counts(app.follow, app.target->slot, &before), 0);
 		by = running_outsider(&app, reaches[i].body, &to);
-		end(by);
+		running_end(by);
 		assert_int_equal(follow_counts(app.follow, app.target->slot, &after), 0);
 		if (after.access[reaches[i].access] <= before.access[reaches[i].access] ||
 		    after.access[other] != before.access[other])
@@ -475,7 +466,7 @@ static void reaching_into_it_is_seen_and_told_apart(void **state)
 	}
 	assert_non_null(find(FOLLOW_FOREIGN, to.pid));
 	running_go(&app);
-	end(to.pid);
+	running_end(to.pid);
 }
 
 static int make_tpm(struct running *x, void *arg)
@@ -502,7 +493,7 @@ static void the_chip_is_out_of_reach(void **state)
 	assert_non_null(mkdtemp(path));
 	snprintf(node, sizeof(node), "%s/tpm0", path);
 	pid = running_outsider(&app, make_tpm, node);
-	end(pid); /* outside nothing is denied */
+	running_end(pid); /* outside nothing is denied */
 	pid = running_start(&app, make_tpm, node);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WEXITSTATUS(status), EPERM);
@@ -513,22 +504,7 @@ static void the_chip_is_out_of_reach(void **state)
 
 static void other_devices_are_not_denied(void **state)
 {
-	end(running_start(&app, open_null, NULL));
-}
-
-#define FLOOD 5000
-
-static int flood(struct running *x, void *arg)
-{
-	for (int i = 0; i < FLOOD; i++) {
-		pid_t pid = fork();
-
-		if (pid == 0)
-			_exit(0);
-		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
-			return 1;
-	}
-	return 0;
+	running_end(running_start(&app, open_null, NULL));
 }
 
 static void frozen_it_stands_still(void **state)
@@ -543,114 +519,7 @@ static void frozen_it_stands_still(void **state)
 	usleep(100000);
 	assert_int_equal(waitpid(pid, &status, WNOHANG), 0);
 	assert_int_equal(target_freeze(app.target, false), 0);
-	end(pid);
-}
-
-static int setup_small(void **state)
-{
-	seen.n = 0;
-	memset(&app, 0, sizeof(app));
-	running_prepare(&app, 4096);
-	return 0;
-}
-
-static void nothing_is_lost_uncounted_in_a_flood(void **state)
-{
-	struct follow_loss_account a;
-	uint64_t at = 0;
-	int status, accounts = 0;
-	pid_t pid = running_start(&app, flood, NULL);
-
-	/* While it goes on, each account must hold too, not only the last. */
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		usleep(1000);
-		if (counted(FOLLOW_FORK) < at + FLOOD / 20)
-			continue; /* long enough for the ring to run over */
-		at = counted(FOLLOW_FORK);
-		assert_int_equal(follow_account(app.follow, &a), 0);
-		if (!a.settled)
-			continue;
-		assert_int_equal(a.assigned, a.delivered + a.dropped_total);
-		accounts++;
-	}
-	assert_int_equal(status, 0);
-	assert_true(accounts > 0);
-	assert_int_equal(follow_account(app.follow, &a), 0);
-	assert_true(a.settled);
-	assert_int_equal(a.assigned, a.delivered + a.dropped_total);
-	assert_true(a.dropped[FOLLOW_LOST_RING] > 0);
-	assert_true(a.delivered > 0);
-	assert_int_equal(a.recursion_misses, 0);
-	/* The counters lose nothing. */
-	assert_int_equal(counted(FOLLOW_FORK), FLOOD);
-	assert_int_equal(counted(FOLLOW_EXIT), FLOOD + 1);
-}
-
-static int ignore(void *arg, void *data, size_t len)
-{
-	(*(int *)arg)++;
-	return -ECANCELED; /* one is enough; it counts as read */
-}
-
-/* The ring that was made last: of this test. */
-static int newest_ring(void)
-{
-	struct bpf_map_info info;
-	uint32_t id = 0, size, found = 0;
-
-	while (bpf_map_get_next_id(id, &id) == 0) {
-		CLEANUP(cleanup_fd) int fd = bpf_map_get_fd_by_id(id);
-
-		size = sizeof(info);
-		memset(&info, 0, sizeof(info));
-		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-		    info.type == BPF_MAP_TYPE_RINGBUF && strcmp(info.name, "records") == 0)
-			found = id;
-	}
-	return found ? bpf_map_get_fd_by_id(found) : -1;
-}
-
-static void a_record_that_vanishes_breaks_the_account(void **state)
-{
-	CLEANUP(cleanup_fd) int ring_fd = -1;
-	struct follow_loss_account a;
-	struct ring_buffer *thief;
-	int stolen = 0;
-
-	end(running_start(&app, run_true, NULL));
-	ring_fd = newest_ring();
-	assert_true(ring_fd >= 0);
-	thief = ring_buffer__new(ring_fd, ignore, &stolen, NULL);
-	assert_non_null(thief);
-	ring_buffer__consume(thief);
-	ring_buffer__free(thief);
-	assert_int_equal(stolen, 1);
-	assert_int_equal(follow_account(app.follow, &a), 0);
-	assert_false(a.settled);
-	assert_int_equal(a.assigned, a.delivered + a.dropped_total + 1);
-}
-
-static void counters_cannot_be_set_back(void **state)
-{
-	struct follow_counts zero = { 0 };
-	struct bpf_map_info info;
-	uint32_t id = 0, size, slot = app.target->slot;
-	bool tried = false;
-
-	end(running_start(&app, run_true, NULL));
-	while (bpf_map_get_next_id(id, &id) == 0) {
-		CLEANUP(cleanup_fd) int fd = bpf_map_get_fd_by_id(id);
-
-		size = sizeof(info);
-		memset(&info, 0, sizeof(info));
-		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) < 0 ||
-		    strcmp(info.name, "counts") != 0 || info.value_size != sizeof(zero))
-			continue;
-		tried = true;
-		assert_int_equal(bpf_map_update_elem(fd, &slot, &zero, BPF_ANY), -EPERM);
-	}
-	assert_true(tried);
-	assert_int_equal(counted(FOLLOW_EXEC), 1);
+	running_end(pid);
 }
 
 static int open_unprivileged(struct running *x, void *arg)
@@ -668,7 +537,7 @@ static int open_unprivileged(struct running *x, void *arg)
 
 static void without_privilege_it_says_why(void **state)
 {
-	end(running_outsider(&app, open_unprivileged, NULL));
+	running_end(running_outsider(&app, open_unprivileged, NULL));
 }
 
 static void slots_run_out_and_come_back(void **state)
@@ -700,10 +569,6 @@ int main(void)
 		TEST(the_chip_is_out_of_reach),
 		TEST(other_devices_are_not_denied),
 		TEST(frozen_it_stands_still),
-		cmocka_unit_test_setup_teardown(nothing_is_lost_uncounted_in_a_flood, setup_small,
-						teardown),
-		TEST(a_record_that_vanishes_breaks_the_account),
-		TEST(counters_cannot_be_set_back),
 		TEST(without_privilege_it_says_why),
 		TEST(slots_run_out_and_come_back),
 	};
