@@ -382,8 +382,11 @@ static int snp_verify(const struct evidence_input *in, struct appraisal *a,
 
 	*ret = result;
 	r = evidence_judge_platform(in, evidence_sev_snp.platform, a);
-	if (r <= 0)
+	if (r < 0)
 		return r;
+	/* On its own the verdict also says whether the report is genuine. */
+	if (r == 0 && !in->alone)
+		return 0;
 	genuine = snp_judge(in, raw, a, &result);
 	if (genuine < 0)
 		return genuine;
