@@ -59,6 +59,7 @@ struct application {
 	uint64_t last_node_boottime_ns;
 	uint32_t stage_passed;
 	uint32_t stage_wanted; /* begun by the application and not decided; 0: none */
+	bool stopping;	       /* told to end: what its first process leaves behind is killed */
 	bool refused;	       /* latched: nothing more is released */
 	char verdict[16];
 	char *reasons; /* of the last verdict, a line each; NULL: none */

@@ -73,7 +73,7 @@ static void run_begin(struct application *a)
 		abort(); /* without random numbers nothing here means anything */
 	a->sequence = a->node_number = a->last_node_boottime_ns = a->dropped = 0;
 	a->stage_passed = a->stage_wanted = 0;
-	a->refused = false;
+	a->refused = a->stopping = false;
 	snprintf(a->verdict, sizeof(a->verdict), "none");
 	free(TAKE(a->reasons));
 }
@@ -202,7 +202,11 @@ static void on_exited(void *arg, int status)
 	else
 		log_notice("%s: ended by signal %d", name_of(a), WTERMSIG(status));
 	if (target_populated(a->target)) {
-		log_notice("%s: other processes of it run on and are measured further", name_of(a));
+		if (a->stopping && target_kill(a->target) < 0)
+			log_error("%s: what it left behind cannot be ended", name_of(a));
+		else if (!a->stopping)
+			log_notice("%s: other processes of it run on and are measured further",
+				   name_of(a));
 		event_add(a->gone_timer, &second);
 		return;
 	}
@@ -368,6 +372,7 @@ void application_stop(struct application *a, enum launch_stop how)
 
 	if (a->state != APPLICATION_RUNNING && a->state != APPLICATION_STARTING)
 		return;
+	a->stopping = true;
 	/* A frozen process could not be ended politely. */
 	r = target_freeze(a->target, false);
 	if (r == 0 && how == LAUNCH_STOP_KILL)

@@ -132,28 +132,19 @@ static int plan_make(const struct config_application *a, const struct launch_in 
 }
 
 /*
- * A bare clone3 for the sake of CLONE_INTO_CGROUP: the process is never outside
- * its cgroup, not even unborn. Where the kernel cannot do that, the child moves itself.
+ * The child moves itself into its cgroup, before anything of the application is in it.
+ * CLONE_INTO_CGROUP would be shorter, but kernels from 6.14 on kill what is cloned into a cgroup
+ * that was ever emptied through cgroup.kill from one that was not.
  */
-static pid_t clone_child(struct launch_plan *p, int cgroup_fd, int *ret_pidfd)
+static pid_t clone_child(int *ret_pidfd)
 {
 	struct clone_args args = {
-		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP,
+		.flags = CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)ret_pidfd,
 		.exit_signal = SIGCHLD,
-		.cgroup = (uint64_t)cgroup_fd,
 	};
-	pid_t pid;
 
-	p->cgroup_fd = -1;
-	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (pid < 0 && (errno == EINVAL || errno == EOPNOTSUPP || errno == E2BIG)) {
-		args.flags = CLONE_PIDFD;
-		args.cgroup = 0;
-		p->cgroup_fd = cgroup_fd;
-		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	}
-	return pid;
+	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 }
 
 static void kill_child(struct launch *l)
@@ -348,7 +339,8 @@ static int start_child(struct launch *l, struct launch_plan *p, int cgroup_fd)
 	error = pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (error != 0)
 		return -error;
-	l->pid = clone_child(p, cgroup_fd, &l->pidfd);
+	p->cgroup_fd = cgroup_fd;
+	l->pid = clone_child(&l->pidfd);
 	if (l->pid == 0)
 		launch_child(p);
 	error = l->pid < 0 ? neg_errno() : 0;

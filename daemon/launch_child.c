@@ -45,8 +45,6 @@ static int step_cgroup(const struct launch_plan *p)
 {
 	int fd, r = 0;
 
-	if (p->cgroup_fd < 0)
-		return 0;
 	fd = openat(p->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return neg_errno();

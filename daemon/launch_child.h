@@ -23,7 +23,7 @@ struct launch_plan {
 	char *const *argv, *const *envp;
 	int program_fd;
 	bool script;   /* its interpreter reads it through the descriptor, which stays open */
-	int cgroup_fd; /* the directory, to move there; -1: it was made there */
+	int cgroup_fd; /* the directory, to move there */
 	int report_fd; /* struct launch_report, on failure; closes on execve */
 	int go_fd;     /* a byte: go; end of file: assayd is gone */
 

@@ -23,6 +23,10 @@
 
 #define STOP_SECONDS 15 /* for applications to end when assayd is told to */
 
+/* For killed processes to be gone, two seconds in all; the loop does not run then. */
+#define KILL_LOOKS   100
+#define KILL_LOOK_US 20000
+
 struct application *monitor_application(struct daemon *d, const char *name)
 {
 	for (size_t i = 0; i < d->n_applications; i++) {
@@ -253,11 +257,11 @@ static int end_survivors(struct daemon *d)
 		r = cgroup_freeze(fd, false);
 		if (r == 0)
 			r = cgroup_kill(fd);
-		for (int tries = 0; r == 0 && tries < 100; tries++) {
+		for (int tries = 0; r == 0 && tries < KILL_LOOKS; tries++) {
 			r = cgroup_populated(fd, &populated);
 			if (r < 0 || !populated)
 				break;
-			usleep(20000);
+			usleep(KILL_LOOK_US);
 		}
 		if (r == 0 && populated)
 			r = -EBUSY;
@@ -383,16 +387,25 @@ static int monitor_open(struct daemon *d, int net_fd)
 	return r;
 }
 
+/* What did not end when it was told to is killed; the cgroups can be removed once it is gone. */
+static void end_applications(struct daemon *d)
+{
+	for (size_t i = 0; i < d->n_applications; i++) {
+		struct target *t = d->applications[i]->target;
+
+		if (target_populated(t) && target_kill(t) < 0)
+			log_error("%s: its processes could not be ended",
+				  d->applications[i]->config->name);
+		for (int tries = 0; tries < KILL_LOOKS && target_populated(t); tries++)
+			usleep(KILL_LOOK_US);
+	}
+}
+
 static void monitor_close(struct daemon *d)
 {
 	int status;
 
-	for (size_t i = 0; i < d->n_applications; i++) {
-		if (target_populated(d->applications[i]->target) &&
-		    target_kill(d->applications[i]->target) < 0)
-			log_error("%s: its processes could not be ended",
-				  d->applications[i]->config->name);
-	}
+	end_applications(d);
 	/* Jobs hold rounds: the threads end first. */
 	worker_free(d->chip);
 	worker_free(d->files);

@@ -218,9 +218,9 @@ static int step_digest(struct round *r)
 		e = claims_m(bytes_view(&r->mi_bytes), &r->m);
 	if (e < 0)
 		return e;
-	if (r->app->config->raw && r->mi_bytes.len <= CLAIMS_RAW_MAX)
+	if (!is_static && r->app->config->raw && r->mi_bytes.len <= CLAIMS_RAW_MAX)
 		r->raw = true;
-	else if (r->app->config->raw)
+	else if (!is_static && r->app->config->raw)
 		log_notice("%s: MI of %zu bytes is too large for measurement: raw; M = Hash(MI)",
 			   name_of(r), r->mi_bytes.len);
 	if (is_static)
