@@ -82,16 +82,23 @@ static int read_soft(struct yamldoc *d, struct policy *p, struct policy_soft *so
 	return 0;
 }
 
-static int read_pcr(struct yamldoc *d, struct policy *p, unsigned int pcr,
-		    const struct yamldoc_node *list)
+/* Values of the registers of one platform's TPM. */
+struct pcrs_read {
+	const char *path; /* "platforms.tpm.pcrs" */
+	enum hash_alg bank;
+	struct policy_pcr *pcrs;
+};
+
+static int read_pcr(struct yamldoc *d, struct policy *p, const struct pcrs_read *x,
+		    unsigned int pcr, const struct yamldoc_node *list)
 {
 	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
-	enum hash_alg bank = policy_tpm_bank(p);
+	struct policy_pcr *to = &x->pcrs[pcr];
 	const struct yamldoc_node *item;
 	size_t n = 0;
 	int r;
 
-	snprintf(path, sizeof(path), "platforms.tpm.pcrs.%u", pcr);
+	snprintf(path, sizeof(path), "%s.%u", x->path, pcr);
 	while (yamldoc_item(d, list, n))
 		n++;
 	if (n == 0) {
@@ -100,28 +107,27 @@ static int read_pcr(struct yamldoc *d, struct policy *p, unsigned int pcr,
 							     : yamldoc_found(list, found));
 		return 0;
 	}
-	p->pcrs[pcr].values = arena_alloc(p->arena, n * sizeof(struct digest));
-	if (!p->pcrs[pcr].values)
+	to->values = arena_alloc(p->arena, n * sizeof(struct digest));
+	if (!to->values)
 		return -ENOMEM;
-	p->pcrs[pcr].n = n;
+	to->n = n;
 	for (size_t i = 0; (item = yamldoc_item(d, list, i)); i++) {
 		r = yamldoc_text(item)
-			    ? quantity_digest(yamldoc_text(item), bank, &p->pcrs[pcr].values[i])
+			    ? quantity_digest(yamldoc_text(item), x->bank, &to->values[i])
 			    : -EINVAL;
 		if (r == -ENOMEM)
 			return r;
 		if (r < 0)
 			yamldoc_problem_at(d, item, path, "expected %zu hex digits (%s), found %s",
-					   2 * hash_size(bank), hash_name(bank),
+					   2 * hash_size(x->bank), hash_name(x->bank),
 					   yamldoc_found(item, found));
 	}
 	return 0;
 }
 
-static int read_pcrs(struct yamldoc *d, struct policy *p)
+static int read_pcrs(struct yamldoc *d, struct policy *p, const struct pcrs_read *x)
 {
-	static const char path[] = "platforms.tpm.pcrs";
-	const struct yamldoc_node *pcrs = yamldoc_find(d, path), *key, *value;
+	const struct yamldoc_node *pcrs = yamldoc_find(d, x->path), *key, *value;
 	char found[YAMLDOC_FOUND_MAX];
 	uint64_t pcr;
 	int r;
@@ -129,17 +135,17 @@ static int read_pcrs(struct yamldoc *d, struct policy *p)
 	if (!pcrs)
 		return 0;
 	if (!yamldoc_is_mapping(pcrs)) {
-		yamldoc_problem_at(d, pcrs, path, "expected a mapping of PCR numbers, found %s",
+		yamldoc_problem_at(d, pcrs, x->path, "expected a mapping of PCR numbers, found %s",
 				   yamldoc_found(pcrs, found));
 		return 0;
 	}
 	for (size_t i = 0; yamldoc_pair(d, pcrs, i, &key, &value); i++) {
 		if (quantity_count(yamldoc_text(key), &pcr) < 0 || pcr >= POLICY_PCRS) {
-			yamldoc_problem_at(d, key, path, "expected a PCR from 0 to %d, found %s",
+			yamldoc_problem_at(d, key, x->path, "expected a PCR from 0 to %d, found %s",
 					   POLICY_PCRS - 1, yamldoc_found(key, found));
 			continue;
 		}
-		r = read_pcr(d, p, (unsigned int)pcr, value);
+		r = read_pcr(d, p, x, (unsigned int)pcr, value);
 		if (r < 0)
 			return r;
 	}
@@ -249,7 +255,13 @@ static int read_form(struct yamldoc *d, struct policy *p)
 		if (r < 0)
 			return r;
 	}
-	r = read_pcrs(d, p);
+	r = read_pcrs(d, p,
+		      &(struct pcrs_read){ "platforms.tpm.pcrs", policy_tpm_bank(p), p->pcrs });
+	if (r < 0)
+		return r;
+	r = read_pcrs(
+		d, p,
+		&(struct pcrs_read){ "platforms.vtpm.pcrs", policy_vtpm_bank(p), p->vtpm_pcrs });
 	if (r < 0)
 		return r;
 	if (f->platforms->tdx) {
@@ -352,6 +364,28 @@ enum hash_alg policy_tpm_bank(const struct policy *p)
 	const struct policy_tpm *tpm = p->form->platforms->tpm;
 
 	return tpm && tpm->bank ? tpm->bank : HASH_SHA256;
+}
+
+bool policy_vtpm_event_log_required(const struct policy *p)
+{
+	const struct policy_vtpm *vtpm = p ? p->form->platforms->vtpm : NULL;
+
+	return vtpm && vtpm->event_log == VTPM_EVENT_LOG_REQUIRE;
+}
+
+size_t policy_vtpm_pcr(const struct policy *p, unsigned int index, const struct digest **ret)
+{
+	if (!p || index >= POLICY_PCRS || p->vtpm_pcrs[index].n == 0)
+		return 0;
+	*ret = p->vtpm_pcrs[index].values;
+	return p->vtpm_pcrs[index].n;
+}
+
+enum hash_alg policy_vtpm_bank(const struct policy *p)
+{
+	const struct policy_vtpm *vtpm = p ? p->form->platforms->vtpm : NULL;
+
+	return vtpm && vtpm->bank ? vtpm->bank : HASH_SHA256;
 }
 
 const char *policy_tpm_ek_ca_file(const struct policy *p)

@@ -206,9 +206,22 @@ static const cyaml_schema_field_t tdx_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_strval_t vtpm_event_logs[] = {
+	{ "require", VTPM_EVENT_LOG_REQUIRE },
+	{ "allow", VTPM_EVENT_LOG_ALLOW },
+};
+
+static const cyaml_schema_field_t vtpm_fields[] = {
+	FORM_WORD("bank", struct policy_vtpm, bank, banks),
+	FORM_NODE("pcrs"),
+	FORM_WORD("event_log", struct policy_vtpm, event_log, vtpm_event_logs),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t platforms_fields[] = {
 	FORM_PART("soft", struct policy_platforms, soft, soft_fields),
 	FORM_PART("tpm", struct policy_platforms, tpm, tpm_fields),
+	FORM_PART("vtpm", struct policy_platforms, vtpm, vtpm_fields),
 	FORM_PART("tdx", struct policy_platforms, tdx, tdx_fields),
 	FORM_PART("sev-snp", struct policy_platforms, snp, policy_snp_fields),
 	FORM_NODE("csv"),

@@ -172,6 +172,11 @@ struct policy_tpm {
 	enum policy_event_log event_log;
 };
 
+struct policy_vtpm {
+	enum hash_alg bank; /* 0: not given */
+	enum { VTPM_EVENT_LOG_UNSET, VTPM_EVENT_LOG_REQUIRE, VTPM_EVENT_LOG_ALLOW } event_log;
+};
+
 struct policy_snp_form; /* policy_sev_snp_form.h */
 
 struct policy_measurements {
@@ -194,6 +199,7 @@ struct policy_platforms {
 	struct policy_soft *soft;
 	struct policy_tpm *tpm;
 	struct policy_tdx *tdx;
+	struct policy_vtpm *vtpm;
 	struct policy_snp_form *snp;
 };
 
@@ -228,15 +234,18 @@ extern const struct cyaml_schema_value policy_schema;
 
 #define POLICY_PCRS 24
 
+struct policy_pcr {
+	struct digest *values;
+	size_t n;
+};
+
 struct policy {
 	struct policy_form *form;
 	struct arena *arena; /* all that the form's texts mean */
 	char **platforms;    /* named ones; NULL-terminated */
 	uint32_t version;
-	struct {
-		struct digest *values;
-		size_t n;
-	} pcrs[POLICY_PCRS];
+	struct policy_pcr pcrs[POLICY_PCRS];	  /* of tpm */
+	struct policy_pcr vtpm_pcrs[POLICY_PCRS]; /* of vtpm */
 	struct digest *configs;
 	struct policy_stage *stages;
 	uint32_t report_every;

@@ -86,6 +86,14 @@ bool policy_tdx_event_log_required(const struct policy *p);
 /* SHA-256 hex (lower case) digests of keys accepted for soft: NULL-terminated; NULL: any key. */
 const char *const *policy_soft_keys(const struct policy *p);
 
+/*
+ * As of tpm, for the vTPM that a chip's report vouches for; p may be NULL: it says nothing
+ * of it. What is accepted of that report is the chip's own platform's (sev-snp, tdx).
+ */
+bool policy_vtpm_event_log_required(const struct policy *p);
+size_t policy_vtpm_pcr(const struct policy *p, unsigned int index, const struct digest **ret);
+enum hash_alg policy_vtpm_bank(const struct policy *p);
+
 /* What is accepted of an SEV-SNP report; p may be NULL: what is accepted by default. */
 const struct policy_snp *policy_sev_snp(const struct policy *p);
 

@@ -94,15 +94,16 @@ static void the_manual_s_policy_is_one(void **state)
 
 static void what_it_does_not_judge_is_read_over(void **state)
 {
-	static const char text[] = "application: a\n"
-				   "platforms:\n"
-				   "  tdx: {mrtd: [" SHA384 "], tcb_status: [UpToDate], debug: deny}\n"
-				   "  csv: {anything: [{at: all}]}\n"
-				   "  sev-snp: {debug: deny}\n"
-				   "  soft: {keys: [" SHA256 ", " UPPER "]}\n"
-				   "  tpm: {bank: sha384, event_log: require}\n"
-				   "initrd: require\n"
-				   "configurations: [" SHA384 "]\n";
+	static const char text[] =
+		"application: a\n"
+		"platforms:\n"
+		"  tdx: {mrtd: [" SHA384 "], tcb_status: [UpToDate], debug: deny}\n"
+		"  csv: {anything: [{at: all}]}\n"
+		"  sev-snp: {debug: deny}\n"
+		"  soft: {keys: [" SHA256 ", " UPPER "]}\n"
+		"  tpm: {bank: sha384, event_log: require}\n"
+		"initrd: require\n"
+		"configurations: [" SHA384 "]\n";
 	const struct digest *configs;
 	struct policy *p;
 
@@ -133,7 +134,8 @@ static const struct {
 	{ "platforms without one", "application: a\nplatforms: {}\n",
 	  "p:2: platforms: expected at least one platform, found none\n" },
 	{ "a platform that does not exist", "application: a\nplatforms: {sgx: {}}\n",
-	  "p:2: platforms.sgx: expected one of the keys soft, tpm, tdx, sev-snp, csv, cca, found "
+	  "p:2: platforms.sgx: expected one of the keys soft, tpm, vtpm, tdx, sev-snp, csv, cca, "
+	  "found "
 	  "\"sgx\"\n" },
 	{ "a wrong key in its line", TOP "dynamc: {}\n",
 	  "p:3: dynamc: expected one of the keys application, version, platforms, initrd, "
