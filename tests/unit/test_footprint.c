@@ -36,6 +36,12 @@
 static const char *const relocated[] = { "one", "two" };
 static int written = 1;
 
+static void skip_sanitized(void)
+{
+	print_message("skipped: the sanitizer keeps what is freed\n");
+	skip();
+}
+
 /* Resident memory of this process in kB, of one kind. */
 static long resident(const char *kind)
 {
@@ -73,7 +79,7 @@ static void freed_memory_of_another_thread_goes_back(void **state)
 	long before, after;
 
 	if (SANITIZED)
-		skip();
+		skip_sanitized();
 	assert_int_equal(pthread_create(&thread, NULL, use_much, pieces), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	before = resident("Anonymous");
@@ -91,7 +97,7 @@ static void a_large_buffer_goes_back_when_it_is_freed(void **state)
 	static const size_t sizes[] = { 4 * 1024 * 1024, 2 * 1024 * 1024 };
 
 	if (SANITIZED)
-		skip();
+		skip_sanitized();
 	footprint_limit();
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		long before = resident("Anonymous"), used;
