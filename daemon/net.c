@@ -79,6 +79,7 @@ static void retry_later(struct net *n)
 	n->backoff_ms = n->backoff_ms * 2 > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : n->backoff_ms * 2;
 	tv = (struct timeval){ ms / 1000, (ms % 1000) * 1000 };
 	event_add(n->retry, &tv);
+	footprint_trim(); /* a try touched megabytes of code, and the next one may be far off */
 }
 
 static void mi_close(struct net *n)
