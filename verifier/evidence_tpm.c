@@ -8,12 +8,11 @@
 #include "claims.h"
 #include "cleanup.h"
 #include "credential.h"
-#include "eventlog.h"
 #include "evidence_table.h"
+#include "pcr_rules.h"
 #include "tpm_quote.h"
 
 #define PCR_VALUES_MAX (TPM2_NUM_PCR_BANKS * EVIDENCE_PCRS)
-#define VALUES_SHOWN   4 /* accepted values of a PCR that a reason has room for */
 
 /* One piece of evidence on its way through the checks. */
 struct tpm_check {
@@ -146,142 +145,35 @@ static int check_pcr_values(struct tpm_check *c)
 				    res->bank, c->a, res->pcrs, &res->pcrs_quoted);
 }
 
-/* Every PCR of which the policy speaks is in the quote, in the policy's bank. */
+static struct pcr_rules rules_of(const struct tpm_check *c)
+{
+	return (struct pcr_rules){
+		.path = "platforms.tpm.pcrs",
+		.policy = c->in->policy,
+		.values = policy_tpm_pcr,
+		.event_log_required = policy_tpm_event_log_required(c->in->policy),
+	};
+}
+
 static int check_selection(struct tpm_check *c)
 {
-	const struct digest *values;
-	char expected[64];
-	int held = 1;
+	struct pcr_rules rules = rules_of(c);
 
-	for (unsigned int i = 0; i < EVIDENCE_PCRS; i++) {
-		if (policy_tpm_pcr(c->in->policy, i, &values) == 0 ||
-		    c->result.pcrs_quoted >> i & 1)
-			continue;
-		snprintf(expected, sizeof(expected), "PCR %u of the %s bank in the quote", i,
-			 hash_name(c->result.bank));
-		appraisal_refuse(c->a, "evidence.pcrs", expected,
-				 "a quote over the PCRs 0x%06x of that bank",
-				 c->result.pcrs_quoted);
-		held = 0;
-	}
-	if (held)
-		appraisal_pass(c->a);
-	return held;
-}
-
-/* Each quoted PCR that the log speaks of is what its replay gives. */
-static int compare_replay(struct tpm_check *c, const struct eventlog_registers *bank)
-{
-	uint32_t both = bank->touched & c->result.pcrs_quoted;
-	char expected[DIGEST_HEX_MAX + 16], hex[DIGEST_HEX_MAX], seen[DIGEST_HEX_MAX];
-	int held = 1;
-
-	for (unsigned int i = 0; i < EVIDENCE_PCRS; i++) {
-		if (!(both >> i & 1) || digest_equal(&bank->registers[i], &c->result.pcrs[i]))
-			continue;
-		snprintf(expected, sizeof(expected), "PCR %u: %s", i,
-			 digest_hex(&c->result.pcrs[i], hex));
-		appraisal_refuse(c->a, "evidence.event_log", expected, "its replay gives %s",
-				 digest_hex(&bank->registers[i], seen));
-		held = 0;
-	}
-	return held;
-}
-
-/*
- * A log that is there must be true, asked for or not: one that contradicts the quote is
- * broken evidence. A bank that it does not have only matters where the policy asks.
- */
-static int judge_replay(struct tpm_check *c, const struct eventlog_replay *replay)
-{
-	bool required = policy_tpm_event_log_required(c->in->policy);
-	const struct eventlog_registers *bank = eventlog_bank_of(replay, c->result.bank);
-
-	if (!bank || bank->incomplete || !(bank->touched & c->result.pcrs_quoted)) {
-		appraisal_fail(c->a, !required, "evidence.event_log",
-			       "a log of the quoted PCRs and their bank", "%s of bank %s",
-			       !bank		  ? "no digests"
-			       : bank->incomplete ? "records without a digest"
-						  : "no record of a quoted PCR",
-			       hash_name(c->result.bank));
-		return !required;
-	}
-	if (!compare_replay(c, bank))
-		return 0;
-	c->result.event_log_replayed = true;
-	appraisal_pass(c->a);
-	return 1;
+	return pcr_rules_judge_selection(&rules, &c->result, c->a);
 }
 
 static int check_event_log(struct tpm_check *c)
 {
-	struct view log = field(c->in->report->event_log);
-	CLEANUP(cleanup_mem) struct eventlog_replay *replay = NULL;
-	const char *why;
-	int r;
+	struct pcr_rules rules = rules_of(c);
 
-	if (log.len == 0) {
-		if (!policy_tpm_event_log_required(c->in->policy))
-			return 1;
-		appraisal_refuse(c->a, "evidence.event_log", "the firmware's event log", "none");
-		return 0;
-	}
-	/* Too large for the stack of a small thread. */
-	replay = malloc(sizeof(*replay));
-	if (!replay)
-		return -ENOMEM;
-	r = eventlog_replay(log, replay, &why);
-	if (r == -EBADMSG) {
-		appraisal_refuse(c->a, "evidence.event_log", "an event log in TCG form", "%s", why);
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	return judge_replay(c, replay);
-}
-
-static bool value_accepted(const struct digest *values, size_t n, const struct digest *seen)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (digest_equal(&values[i], seen))
-			return true;
-	}
-	return false;
-}
-
-static void list_values(const struct digest *values, size_t n, char *to, size_t size)
-{
-	char hex[DIGEST_HEX_MAX];
-	size_t len = 0;
-
-	for (size_t i = 0; i < n && i < VALUES_SHOWN && len < size; i++)
-		len += (size_t)snprintf(to + len, size - len, "%s%s", i ? " or " : "",
-					digest_hex(&values[i], hex));
-	if (n > VALUES_SHOWN && len < size)
-		snprintf(to + len, size - len, " or one of %zu more", n - VALUES_SHOWN);
+	return pcr_rules_judge_event_log(&rules, field(c->in->report->event_log), &c->result, c->a);
 }
 
 static int check_policy_pcrs(struct tpm_check *c)
 {
-	char rule[32], expected[APPRAISAL_TEXT_MAX], seen[DIGEST_HEX_MAX];
-	const struct digest *values;
-	size_t n;
-	int held = 1;
+	struct pcr_rules rules = rules_of(c);
 
-	for (unsigned int i = 0; i < EVIDENCE_PCRS; i++) {
-		n = policy_tpm_pcr(c->in->policy, i, &values);
-		if (n == 0)
-			continue;
-		if (value_accepted(values, n, &c->result.pcrs[i])) {
-			appraisal_pass(c->a);
-			continue;
-		}
-		snprintf(rule, sizeof(rule), "platforms.tpm.pcrs.%u", i);
-		list_values(values, n, expected, sizeof(expected));
-		appraisal_refuse(c->a, rule, expected, "%s", digest_hex(&c->result.pcrs[i], seen));
-		held = 0;
-	}
-	return held;
+	return pcr_rules_judge_values(&rules, &c->result, c->a);
 }
 
 /* A policy that names no EK CA leaves it to the enrolment which chips are trusted. */
