@@ -6,7 +6,9 @@
 const struct evidence_ops *const evidence_table[] = {
 	&evidence_tpm,
 	&evidence_soft,
+	&evidence_tdx,
 	&evidence_sev_snp,
+	&evidence_vtpm,
 	NULL,
 };
 

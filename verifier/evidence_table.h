@@ -7,6 +7,8 @@
 /* One row for each kind of evidence, the mirror of attesters/table.h. */
 extern const struct evidence_ops evidence_tpm;
 extern const struct evidence_ops evidence_soft;
+extern const struct evidence_ops evidence_tdx;
 extern const struct evidence_ops evidence_sev_snp;
+extern const struct evidence_ops evidence_vtpm;
 
 #endif
