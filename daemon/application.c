@@ -37,6 +37,16 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	application_start(arg);
 }
 
+static void readmitted(struct application *a)
+{
+	int r = target_freeze(a->target, false);
+
+	log_notice("%s: readmitted", name_of(a));
+	a->refused = a->frozen = false;
+	if (r < 0)
+		log_error("%s: cannot be thawed: %s", name_of(a), strerror(-r));
+}
+
 void application_judged(struct application *a, bool accepted, bool latched, uint32_t stage,
 			struct view reasons)
 {
@@ -46,6 +56,9 @@ void application_judged(struct application *a, bool accepted, bool latched, uint
 	if (accepted) {
 		if (stage > 0)
 			a->stage_passed = stage;
+		/* The latch is the verifier's; it was opened while this machine was away. */
+		if ((a->refused || a->frozen) && !latched)
+			readmitted(a);
 		log_step(a->state == APPLICATION_MEASURING ? "A5" : "B8", name_of(a),
 			 "accepted by the verifier%s%.*s", reasons.len ? ", with: " : "",
 			 (int)reasons.len, (const char *)reasons.data);
@@ -100,20 +113,25 @@ void application_delivered(struct application *a, uint32_t stage, const char *na
 	channel_receipt(a->daemon, &receipt);
 }
 
-static void trigger_stage(struct application *a)
+static int trigger_stage(struct application *a)
 {
 	char reason[64];
 	int r;
 
 	snprintf(reason, sizeof(reason), "stage %u", a->stage_wanted);
 	r = schedule_trigger(a->schedule, ASSAY__TIME_NODE__KIND__STAGE, reason);
+	if (r == -ENOENT)
+		r = -ENOTSUP;
 	if (r < 0)
 		log_error("%s: stage %u: %s", name_of(a), a->stage_wanted,
-			  r == -ENOENT ? "time_nodes has no {on: stage}" : strerror(-r));
+			  r == -ENOTSUP ? "time_nodes has no {on: stage}" : strerror(-r));
+	return r;
 }
 
 int application_begin_stage(struct application *a, uint32_t stage, const char **ret_why)
 {
+	int r;
+
 	if (stage == 0 || stage > a->config->stages) {
 		*ret_why = "no such stage";
 		return -EINVAL;
@@ -134,8 +152,12 @@ int application_begin_stage(struct application *a, uint32_t stage, const char **
 	}
 	a->stage_wanted = stage;
 	log_step("", name_of(a), "stage %u begins: it is measured first", stage);
-	trigger_stage(a);
-	return 0;
+	r = trigger_stage(a);
+	if (r < 0) {
+		a->stage_wanted = 0;
+		*ret_why = r == -ENOTSUP ? "time_nodes has no {on: stage}" : strerror(-r);
+	}
+	return r;
 }
 
 /* A time node fell due: a round begins. */
@@ -175,6 +197,12 @@ static void static_round_ended(struct application *a, struct round *round, int r
 		application_run_failed(a);
 		return;
 	}
+	if (!round_accepted(round) && !a->refused) {
+		/* Refused for the channel's reasons alone, an expired nonce: measured again. */
+		a->state = APPLICATION_WAITING;
+		application_retry_in(a, RETRY_SECONDS);
+		return;
+	}
 	if (!round_accepted(round)) {
 		application_run_clear(a);
 		a->state = APPLICATION_REFUSED;
@@ -199,6 +227,8 @@ static void dynamic_round_ended(struct application *a, struct round *round, int 
 		e = r == 0 ? application_run_deliver(a) : 0;
 		if (e < 0)
 			log_error("%s: credential files: %s", name_of(a), strerror(-e));
+		else
+			application_run_delivered(a, false);
 	}
 	schedule_ready(a->schedule);
 }
@@ -237,12 +267,8 @@ static void demanded(struct application *a, const struct privsep_challenge *c)
 
 	log_step("", name_of(a), "the verifier demands a measurement%s%s", *c->reason ? ": " : "",
 		 c->reason);
-	if (a->refused && strcmp(c->reason, CHALLENGE_READMITTED) == 0) {
-		a->refused = false;
-		r = target_freeze(a->target, false);
-		if (r < 0)
-			log_error("%s: cannot be thawed: %s", name_of(a), strerror(-r));
-	}
+	if ((a->refused || a->frozen) && strcmp(c->reason, CHALLENGE_READMITTED) == 0)
+		readmitted(a);
 	if (a->state == APPLICATION_RUNNING) {
 		r = schedule_trigger(a->schedule, ASSAY__TIME_NODE__KIND__DEMAND, c->reason);
 		if (r < 0)
@@ -275,8 +301,8 @@ void application_challenged(struct application *a, const struct privsep_challeng
 	a->refused = false;
 	if (a->state == APPLICATION_WAITING || a->state == APPLICATION_REFUSED)
 		application_start(a);
-	else if (a->stage_wanted > 0 && !a->round)
-		trigger_stage(a);
+	else if (a->stage_wanted > 0 && !a->round && trigger_stage(a) < 0)
+		a->stage_wanted = 0;
 	channel_flush(a);
 }
 
@@ -289,6 +315,12 @@ int application_new(struct daemon *d, const struct config_application *config, i
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
+	for (size_t i = 0; i < config->n_nodes; i++) {
+		if (config->nodes[i].events & CONFIG_EVENT_WX_MEMORY)
+			log_warning("%s: on: event, wx_memory: not noticed by this version; "
+				    "continuing without",
+				    config->name);
+	}
 	a->daemon = d;
 	a->config = config;
 	a->index = index;

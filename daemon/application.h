@@ -30,6 +30,7 @@ struct application_secret {
 	uint32_t stage;
 	struct secret value;
 	struct digest claims_hash; /* of the measurement that it was released for */
+	bool delivered;		   /* by other ways than the socket: the receipt was sent */
 };
 
 #define APPLICATION_COLLECTORS_MAX 16
@@ -59,6 +60,7 @@ struct application {
 	uint64_t last_node_boottime_ns;
 	uint32_t stage_passed;
 	uint32_t stage_wanted; /* begun by the application and not decided; 0: none */
+	bool frozen;	       /* by on_refusal, until it is readmitted */
 	bool stopping;	       /* told to end: what its first process leaves behind is killed */
 	bool refused;	       /* latched: nothing more is released */
 	char verdict[16];

@@ -73,7 +73,7 @@ static void run_begin(struct application *a)
 		abort(); /* without random numbers nothing here means anything */
 	a->sequence = a->node_number = a->last_node_boottime_ns = a->dropped = 0;
 	a->stage_passed = a->stage_wanted = 0;
-	a->refused = a->stopping = false;
+	a->refused = a->frozen = a->stopping = false;
 	snprintf(a->verdict, sizeof(a->verdict), "none");
 	free(TAKE(a->reasons));
 }
@@ -125,6 +125,28 @@ static int open_collectors(struct application *a)
 	return 0;
 }
 
+void application_run_delivered(struct application *a, bool at_start)
+{
+	static const struct {
+		const char *how;
+		bool later; /* reaches a program that runs already */
+	} ways[] = {
+		[DELIVER_CREDENTIAL] = { "credential", true },
+		[DELIVER_ENVIRONMENT] = { "environment", false },
+		[DELIVER_ARGUMENT] = { "argument", false },
+	};
+
+	for (struct application_secret *s = a->secrets; s; s = s->next) {
+		enum config_deliver way = config_deliver_of(a->config, s->stage);
+
+		if (s->delivered || (size_t)way >= ARRAY_LEN(ways) || !ways[way].how ||
+		    (!at_start && !ways[way].later))
+			continue;
+		s->delivered = true;
+		application_delivered(a, s->stage, s->name, a->target->root_pid, ways[way].how);
+	}
+}
+
 static void on_started(void *arg)
 {
 	struct application *a = arg;
@@ -135,17 +157,7 @@ static void on_started(void *arg)
 	log_step(a->measured ? "A8" : "B2", name_of(a), "started, pid %d%s",
 		 (int)a->target->root_pid, a->secrets ? ", with its secrets" : "");
 	a->state = APPLICATION_RUNNING;
-	for (struct application_secret *s = a->secrets; s; s = s->next) {
-		static const char *const how[] = { [DELIVER_SOCKET] = "socket",
-						   [DELIVER_CREDENTIAL] = "credential",
-						   [DELIVER_ENVIRONMENT] = "environment",
-						   [DELIVER_ARGUMENT] = "argument",
-						   [DELIVER_SYSTEMD] = "systemd" };
-		enum config_deliver d = config_deliver_of(a->config, s->stage);
-
-		if (d != DELIVER_SOCKET && d != DELIVER_SYSTEMD)
-			application_delivered(a, s->stage, s->name, a->target->root_pid, how[d]);
-	}
+	application_run_delivered(a, true);
 	if (!a->config->measure_dynamic)
 		return;
 	r = open_collectors(a);
@@ -391,6 +403,8 @@ static void refusal_withhold(struct application *a)
 static void refusal_freeze(struct application *a)
 {
 	int r = target_freeze(a->target, true);
+
+	a->frozen = r == 0;
 
 	if (r < 0)
 		log_error("%s: cannot be frozen: %s", name_of(a), strerror(-r));

@@ -18,6 +18,9 @@ void application_run_start(struct application *a);
 /* Writes released secrets into the credential files, where the configuration wants any. */
 MUST_CHECK int application_run_deliver(struct application *a);
 
+/* Receipts for secrets that were delivered as the program started, or into files since. */
+void application_run_delivered(struct application *a, bool at_start);
+
 /* What the configuration says shall happen to an application that was refused while it runs. */
 void application_run_refused(struct application *a);
 

@@ -256,6 +256,10 @@ static void read_form(struct config_reading *x, const struct form *f, struct con
 {
 	read_verifier(x, f->verifier, c);
 	c->mi_separate = f->mi_channel == FORM_MI_SEPARATE;
+	if (c->mi_separate && c->verifier_listen)
+		yamldoc_problem(x->d, "mi_channel",
+				"expected same where the verifier dials (verifier.listen), "
+				"found separate");
 	read_attester(x, f->attester, c);
 	read_places(x, f, c);
 	read_chip(x, f, c);

@@ -79,9 +79,16 @@ static const cyaml_strval_t refusals[] = {
 	{ "kill", REFUSAL_KILL + 1 },
 };
 
+/* An argument may be empty. */
+static const cyaml_schema_value_t argument_entry = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, YAMLDOC_SCALAR_MAX),
+};
+
 static const cyaml_schema_field_t application_fields[] = {
 	FORM_REQUIRED_TEXT("name", struct form_application, name),
-	FORM_TEXTS("exec", struct form_application, exec, n_exec, CONFIG_LIST_MAX),
+	CYAML_FIELD_SEQUENCE_COUNT("exec", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+				   struct form_application, exec, n_exec, &argument_entry, 1,
+				   CONFIG_LIST_MAX),
 	FORM_NODE("image"),
 	FORM_NODE("unit"),
 	FORM_TEXT("directory", struct form_application, directory),

@@ -27,6 +27,15 @@ void queued_evidence_free(struct queued_evidence *e)
 	free(e);
 }
 
+static size_t bytes_of(const struct queued_evidence *e)
+{
+	size_t n = 0;
+
+	for (const struct queued_measurement *m = e->measurements; m; m = m->next)
+		n += m->claims.len + m->mi.len;
+	return n;
+}
+
 static void unlink_at(struct queue *q, struct queued_evidence **at)
 {
 	struct queued_evidence *e = *at;
@@ -34,6 +43,7 @@ static void unlink_at(struct queue *q, struct queued_evidence **at)
 	*at = e->next;
 	e->next = NULL;
 	q->n -= e->n_measurements;
+	q->bytes -= bytes_of(e);
 }
 
 /* The oldest that may be dropped: dynamic, not under way, and nobody waits for it. */
@@ -56,7 +66,8 @@ size_t queue_push(struct queue *q, struct queued_evidence *e)
 	e->next = NULL;
 	*at = e;
 	q->n += e->n_measurements;
-	while (q->n > q->max) {
+	q->bytes += bytes_of(e);
+	while (q->n > q->max || q->bytes > QUEUE_BYTES_MAX) {
 		at = droppable(q);
 		if (!at || *at == e)
 			break;

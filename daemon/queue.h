@@ -43,7 +43,11 @@ struct queue {
 	struct queued_evidence *first;
 	size_t n; /* measurements in all */
 	size_t max;
+	size_t bytes; /* of Claims and MI */
 };
+
+/* Most bytes of Claims and MI in one queue, whatever its number of measurements. */
+#define QUEUE_BYTES_MAX (64 * 1024 * 1024)
 
 void queued_measurement_free(struct queued_measurement *m);
 void queued_evidence_free(struct queued_evidence *e);

@@ -91,6 +91,8 @@ static int become(const char *user)
 		uid = pw->pw_uid;
 		gid = pw->pw_gid;
 	}
+	if (uid == 0)
+		return -EINVAL;
 	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return neg_errno();
 	return 0;

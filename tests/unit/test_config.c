@@ -142,7 +142,7 @@ static void every_key_can_be_said(void **state)
 {
 	static const char text[] =
 		"verifier: {listen: 0.0.0.0:7444, ca: /ca, name: v.example}\n"
-		"mi_channel: separate\nattester: soft\nsoft: {key: /k}\n"
+		"attester: soft\nsoft: {key: /k}\n"
 		"tpm: {tcti: \"swtpm:path=/s\", bank: sha384, pcrs: [23], runtime_pcr: 8, "
 		"event_log: "
 		"/e}\n"
@@ -163,7 +163,6 @@ static void every_key_can_be_said(void **state)
 	assert_null(c->verifier_address);
 	assert_string_equal(c->verifier_listen, "0.0.0.0:7444");
 	assert_string_equal(c->verifier_name, "v.example");
-	assert_true(c->mi_separate);
 	assert_string_equal(c->chip.key, "/k");
 	assert_string_equal(c->chip.tcti, "swtpm:path=/s");
 	assert_int_equal(c->chip.bank, HASH_SHA384);
@@ -192,6 +191,13 @@ static void every_key_can_be_said(void **state)
 	assert_int_equal(config_deliver_of(a, 3), DELIVER_SYSTEMD);
 	assert_int_equal(a->on_refusal, REFUSAL_KILL);
 	assert_true(a->restart);
+	config_free(c);
+
+	c = parsed("text",
+		   view_text("mi_channel: separate\n" TOP APPS "- {name: a, exec: [/a, \"\"]}\n"));
+	assert_true(c->mi_separate);
+	/* An argument may be empty. */
+	assert_string_equal(c->applications[0].exec[1], "");
 	config_free(c);
 }
 
@@ -285,6 +291,10 @@ static const struct {
 	  TOP APPS APP "  time_nodes: [{on: event, of: [exec, reboot]}]\n",
 	  "c:5: applications[0].time_nodes[0].of[1]: expected one of exec, listen, connect, exit, "
 	  "foreign_access, wx_memory, found \"reboot\"\n" },
+	{ "a second connection where the verifier dials",
+	  "verifier: {listen: \"0.0.0.0:1\", ca: /ca, name: v}\nmi_channel: separate\n" APPS APP,
+	  "c:2: mi_channel: expected same where the verifier dials (verifier.listen), found "
+	  "separate\n" },
 	{ "an event without a name", TOP APPS APP "  time_nodes: [{on: event}]\n",
 	  "c:5: applications[0].time_nodes[0].of: expected the names of events, found nothing\n" },
 	{ "events of another occasion", TOP APPS APP "  time_nodes: [{on: demand, of: [exec]}]\n",
