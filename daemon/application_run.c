@@ -9,6 +9,7 @@
 
 #include <openssl/rand.h>
 
+#include "batch.h"
 #include "cleanup.h"
 #include "collectors/static_files.h"
 #include "log.h"
@@ -56,13 +57,7 @@ void application_run_clear(struct application *a)
 	deliver_files_close(TAKE(a->files));
 	launch_free(TAKE(a->launch));
 	measured_free(TAKE(a->measured));
-	while (a->batch) {
-		struct queued_measurement *m = a->batch;
-
-		a->batch = m->next;
-		queued_measurement_free(m);
-	}
-	a->batch_n = a->batch_bytes = 0;
+	batch_drop(a);
 	event_del(a->gone_timer);
 }
 
@@ -182,6 +177,7 @@ static void on_start_failed(void *arg, const char *step, int error)
 static void run_ended(struct application *a)
 {
 	schedule_stop(a->schedule);
+	batch_close(a);
 	application_run_clear(a);
 	a->state = a->refused ? APPLICATION_REFUSED : APPLICATION_ENDED;
 	app_socket_notify(a->daemon->socket, a->index);

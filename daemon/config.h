@@ -7,7 +7,7 @@
 #include "mi.h"
 #include "target.h"
 
-/* /etc/assay/assayd.yaml, checked against its schema. docs/assayd.yaml.5 describes every key. */
+/* /etc/assay/assayd.yaml, checked against its schema. assayd.yaml(5) describes every key. */
 
 #define CONFIG_MAX          (1024 * 1024)
 #define CONFIG_APPLICATIONS 64

@@ -7,6 +7,7 @@
 #include <openssl/rand.h>
 
 #include "application.h"
+#include "batch.h"
 #include "channel.h"
 #include "cleanup.h"
 #include "hpke.h"
@@ -14,9 +15,6 @@
 
 /* What HPKE binds a sealed secret to, besides the Claims: docs/protocol.md, "Release". */
 #define RELEASE_INFO "assay stage secret v1"
-
-/* Claims and MI of one measurement on the way to one chip report, at most. */
-#define BATCH_BYTES_MAX (4 * 1024 * 1024)
 
 struct round {
 	struct application *app;
@@ -357,13 +355,6 @@ static struct queued_measurement *take_measurement(struct round *r)
 	return m;
 }
 
-static void append(struct queued_measurement **list, struct queued_measurement *m)
-{
-	while (*list)
-		list = &(*list)->next;
-	*list = m;
-}
-
 static int send_evidence(struct round *r, struct queued_measurement *m)
 {
 	static const struct timeval limit = { ROUND_VERIFIER_SECONDS, 0 };
@@ -378,10 +369,8 @@ static int send_evidence(struct round *r, struct queued_measurement *m)
 	}
 	e->arena = TAKE(r->arena);
 	e->chip = r->chip;
-	append(&a->batch, m);
-	e->measurements = TAKE(a->batch);
-	e->n_measurements = a->batch_n + 1;
-	a->batch_n = a->batch_bytes = 0;
+	batch_add(a, m);
+	e->measurements = batch_take(a, &e->n_measurements);
 	e->claims_hash = r->claims_hash;
 	e->runtime_end = r->runtime_end;
 	e->is_static = r->kind == ASSAY__CLAIMS__KIND__STATIC;
@@ -417,9 +406,8 @@ static int step_send(struct round *r)
 		return -ENOMEM;
 	r->handed_on = true;
 	if (r->covered) {
-		a->batch_n++;
-		a->batch_bytes += m->claims.len + m->mi.len;
-		append(&a->batch, m);
+		batch_add(a, m);
+		a->batch_runtime_end = r->runtime_end;
 		return 0;
 	}
 	log_step(r->kind == ASSAY__CLAIMS__KIND__STATIC ? "A3" : "B5", name_of(r),
