@@ -110,6 +110,12 @@ struct evidence_ops {
 	/* The report's fields, decoded, nothing checked; *ret is the caller's. -EBADMSG. */
 	int (*show)(const Assay__ChipReport *report, json_t **ret);
 
+	/*
+	 * Platforms whose reports lie beside this one's as parts of its evidence, so that they are
+	 * not a second one; ended by NULL. NULL: none.
+	 */
+	const char *const *parts;
+
 	/* What a good verdict proves and what not, each a line for people. */
 	const char *proves, *proves_not;
 };

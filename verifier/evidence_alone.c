@@ -40,6 +40,16 @@ static void gather_plain(const struct evidence_file *files, size_t n, size_t at,
 	}
 }
 
+/* True if a report of part is but a part of the evidence of whole. */
+static bool is_part(const struct evidence_ops *part, const struct evidence_ops *whole)
+{
+	for (const char *const *p = whole->parts; p && *p; p++) {
+		if (strcmp(*p, part->platform) == 0)
+			return true;
+	}
+	return false;
+}
+
 int evidence_detect(const struct evidence_alone *in, struct arena *arena,
 		    struct evidence_found *ret, const char **ret_why)
 {
@@ -51,7 +61,9 @@ int evidence_detect(const struct evidence_alone *in, struct arena *arena,
 		ops = knows(&in->files[i], in->platform);
 		if (!ops)
 			continue;
-		if (f.ops) {
+		if (f.ops && is_part(ops, f.ops))
+			continue;
+		if (f.ops && !is_part(f.ops, ops)) {
 			*ret_why = arena_printf(arena, "%s and %s are both reports: one at a time",
 						in->files[f.at].name, in->files[i].name);
 			return *ret_why ? -EEXIST : -ENOMEM;
