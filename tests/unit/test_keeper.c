@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/keeper_lab.h"
+
+/* What the keeper decides, and what it holds against the appraiser. */
+
+static void stages_are_released_in_order(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	keeper_lab_expect(f, &g, true, 1, NULL);
+	keeper_lab_nonce(f, 2);
+	keeper_lab_prepare(f, 1, 2, &g);
+	keeper_lab_expect(f, &g, true, 2, NULL);
+	assert_int_equal(keeper_lab_count(f, "SELECT count(*) FROM releases"), 3);
+	keeper_lab_assert_whole(f);
+}
+
+/* The secret opens with the private key, for these Claims, stage and name; with none other. */
+static void a_released_secret_opens(void **state)
+{
+	struct bytes aad = BYTES_INIT(256);
+	struct keeper_lab *f = *state;
+	struct keeper_sealed s;
+	struct judgement g;
+	struct secret out;
+	struct reader in;
+	struct view content;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	keeper_lab_expect(f, &g, true, 1, NULL);
+	in = reader_of(f->blobs[1]);
+	assert_int_equal(keeper_next_sealed(&in, &s, &content), 0);
+	assert_int_equal(bytes_append(&aad, g.m.claims_hash, sizeof(g.m.claims_hash)), 0);
+	assert_int_equal(bytes_append_be32(&aad, 1), 0);
+	assert_int_equal(bytes_append_text(&aad, "one"), 0);
+	assert_int_equal(hpke_open(&f->private_key, s.enc, view_text("assay stage secret v1"),
+				   bytes_view(&aad), content, &out),
+			 0);
+	assert_true(view_is(secret_view(&out), "one"));
+	secret_done(&out);
+	aad.data[0] ^= 1;
+	assert_int_equal(hpke_open(&f->private_key, s.enc, view_text("assay stage secret v1"),
+				   bytes_view(&aad), content, &out),
+			 -EBADMSG);
+	bytes_done(&aad);
+}
+
+static void a_refusal_latches_until_readmission(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+	size_t n;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	keeper_lab_expect(f, &g, true, 1, NULL);
+	keeper_lab_nonce(f, 0);
+	keeper_lab_prepare(f, 1, 0, &g);
+	g.j.measurement_good = 0;
+	appraisal_refuse(&g.reasons, "dynamic.code", "", "%s", "");
+	keeper_lab_expect(f, &g, false, 0, "dynamic.code");
+	assert_true(f->fixed.judge_answer.latched);
+	keeper_lab_nonce(f, 2);
+	keeper_lab_prepare(f, 1, 2, &g);
+	keeper_lab_expect(f, &g, false, 0, "release.latched");
+
+	/* It outlives a restart. */
+	store_close(f->keeper.store);
+	keeper_lab_open_store(f);
+	keeper_lab_hello(f, "machine");
+	keeper_lab_nonce(f, 2);
+	keeper_lab_prepare(f, 1, 2, &g);
+	keeper_lab_expect(f, &g, false, 0, "release.latched");
+
+	assert_int_equal(store_begin(f->keeper.store), 0);
+	assert_int_equal(store_readmit(f->keeper.store, "other", view_of(NULL, 0), f->now, &n), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(
+		store_readmit(f->keeper.store, "demo", view_text("another machine"), f->now, &n),
+		0);
+	assert_int_equal(n, 0);
+	assert_int_equal(store_readmit(f->keeper.store, "demo", view_of(NULL, 0), f->now, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(store_commit(f->keeper.store), 0);
+	keeper_lab_nonce(f, 2);
+	keeper_lab_prepare(f, 1, 2, &g);
+	keeper_lab_expect(f, &g, true, 2, NULL);
+	keeper_lab_assert_whole(f);
+}
+
+/* Latches are one machine's: another one of the fleet goes on. */
+static void a_latch_is_of_one_machine(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	g.j.measurement_good = 0;
+	appraisal_refuse(&g.reasons, "static.manifest", "", "%s", "");
+	keeper_lab_expect(f, &g, false, 0, "static.manifest");
+	keeper_lab_hello(f, "second");
+	keeper_lab_enrol(f);
+	f->sequence = 0;
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 2, 1, &g);
+	keeper_lab_expect(f, &g, true, 1, NULL);
+}
+
+/* The appraiser's word against its own reasons: the worse one counts. */
+static void a_verdict_that_contradicts_its_reasons_releases_nothing(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	appraisal_refuse(&g.reasons, "dynamic.code", "", "%s", "");
+	keeper_lab_expect(f, &g, false, 0, "dynamic.code");
+}
+
+static void what_was_appraised_on_old_knowledge_is_not_judged(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	keeper_lab_expect(f, &g, true, 1, NULL);
+	keeper_lab_nonce(f, 2);
+	keeper_lab_prepare(f, 1, 2, &g);
+	g.j.head_before = 0;
+	assert_int_equal(keeper_lab_judge(f, &g), 0);
+	assert_int_equal(f->type, KEEPER_FAILED);
+	assert_int_equal(keeper_lab_count(f, "SELECT count(*) FROM evidence"), 1);
+}
+
+static void nothing_is_judged_before_enrolment(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+	struct keeper_nonce n;
+
+	keeper_lab_hello(f, "machine");
+	memset(&n, 0, sizeof(n));
+	n.session = f->session;
+	strcpy(n.application, "demo");
+	assert_int_equal(keeper_lab_ask(f, KEEPER_NONCE, &n, NULL), 0);
+	assert_int_equal(f->type, KEEPER_FAILED);
+	keeper_lab_prepare(f, 1, 1, &g);
+	assert_int_equal(keeper_lab_judge(f, &g), 0);
+	assert_int_equal(f->type, KEEPER_FAILED);
+	assert_int_equal(keeper_lab_count(f, "SELECT count(*) FROM evidence"), 0);
+}
+
+static void a_forgotten_machine_is_not_enrolled(void **state)
+{
+	struct keeper_lab *f = *state;
+
+	keeper_lab_start(f);
+	assert_int_equal(store_begin(f->keeper.store), 0);
+	assert_int_equal(store_forget(f->keeper.store, view_text("machine"), f->now), 0);
+	assert_int_equal(store_commit(f->keeper.store), 0);
+	keeper_lab_hello(f, "machine");
+	assert_false(f->fixed.hello_answer.known);
+	keeper_lab_assert_whole(f);
+}
+
+static void a_receipt_is_for_a_release(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct keeper_receipt receipt;
+	struct judgement g;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	keeper_lab_expect(f, &g, true, 1, NULL);
+	memset(&receipt, 0, sizeof(receipt));
+	receipt.session = f->session;
+	strcpy(receipt.application, "demo");
+	memcpy(receipt.claims_hash, g.m.claims_hash, sizeof(receipt.claims_hash));
+	receipt.stage = 1;
+	strcpy(receipt.secret, "two");
+	assert_int_equal(keeper_lab_ask(f, KEEPER_RECEIPT, &receipt, NULL), 0);
+	assert_int_equal(f->type, KEEPER_FAILED);
+	strcpy(receipt.secret, "one");
+	assert_int_equal(keeper_lab_ask(f, KEEPER_RECEIPT, &receipt, NULL), 0);
+	assert_int_equal(f->type, KEEPER_DONE);
+	assert_int_equal(keeper_lab_count(f, "SELECT count(*) FROM receipts"), 1);
+	keeper_lab_assert_whole(f);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, keeper_lab_set_up, keeper_lab_tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(stages_are_released_in_order),
+		TEST(a_released_secret_opens),
+		TEST(a_refusal_latches_until_readmission),
+		TEST(a_latch_is_of_one_machine),
+		TEST(a_verdict_that_contradicts_its_reasons_releases_nothing),
+		TEST(what_was_appraised_on_old_knowledge_is_not_judged),
+		TEST(nothing_is_judged_before_enrolment),
+		TEST(a_forgotten_machine_is_not_enrolled),
+		TEST(a_receipt_is_for_a_release),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
