@@ -26,21 +26,28 @@
 #define BAD_VCEK "vtpm-on-snp/bad-vcek-of-other-chip"
 #define ON_TDX	 "vtpm-on-tdx/azure-tdx-90c06f000000"
 
-#define FILES 6
+#define FILES 7
 
 CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 CLEANUP_FUNCTION(struct policy *, policy_free)
 
 /* The parts of a case, in this order; NULL: it has none. */
-enum part { HCL, ATTEST, SIGNATURE, PCRS, KEY, OTHER };
+enum part { HCL, ATTEST, SIGNATURE, PCRS, KEY, NONCE, QUOTE };
 static const char *const names[] = { "hcl-report.bin",	"quote.attest", "quote.rsassa-sig",
-				     "sha256.pcrs.txt", "vcek.der",	"nonce.bin" };
+				     "sha256.pcrs.txt", "vcek.der",	"nonce.bin",
+				     "td.quote" };
 
 #define ALL(f)                                                                                     \
 	{                                                                                          \
-		f, f, f, f, f, f                                                                   \
+		f, f, f, f, f, f, NULL                                                             \
 	}
 
+#define TDX_ALL(f)                                                                                 \
+	{                                                                                          \
+		f, f, f, f, NULL, f, f                                                             \
+	}
+
+#define FIXTURE	  "6174746573746174696f6e2d746573742d66697874757265" /* attestation-test-fixture */
 #define CHALLENGE "6368616c6c656e6765"
 
 /* With measurement and PCR 0 of azure-milan-v3. */
@@ -160,6 +167,43 @@ static const struct {
 	  "evidence.format",
 	  "" },
 
+	/* On TDX, where the chip's report is a quote beside the paravisor's. */
+	{ "TDX", TDX_ALL(ON_TDX), "tdx", "2026-02-25T00:00:00Z", FIXTURE, NULL, EVIDENCE_VALID,
+	  NULL, NULL },
+	{ "TDX, before the PCK certificate", TDX_ALL(ON_TDX), "tdx", "2025-06-25T00:00:00Z",
+	  FIXTURE, NULL, EVIDENCE_INVALID, "evidence.pck_chain", "valid" },
+	{ "TDX without its quote",
+	  { ON_TDX, ON_TDX, ON_TDX, ON_TDX, NULL, NULL, NULL },
+	  "tdx",
+	  "2026-02-25T00:00:00Z",
+	  FIXTURE,
+	  NULL,
+	  EVIDENCE_INVALID,
+	  "evidence.hardware",
+	  "none" },
+	{ "TDX with another challenge", TDX_ALL(ON_TDX), "tdx", "2026-02-25T00:00:00Z", CHALLENGE,
+	  NULL, EVIDENCE_INVALID, "evidence.claims", CHALLENGE },
+	{ "TDX with an SNP machine's vTPM quote",
+	  { ON_TDX, MILAN_V3, MILAN_V3, MILAN_V3, NULL, NULL, ON_TDX },
+	  "tdx",
+	  "2026-02-25T00:00:00Z",
+	  CHALLENGE,
+	  NULL,
+	  EVIDENCE_INVALID,
+	  "evidence.signature",
+	  "does not verify" },
+	{ "an SNP machine's paravisor with a TDX quote",
+	  { MILAN_V3, ON_TDX, ON_TDX, ON_TDX, NULL, NULL, ON_TDX },
+	  "tdx",
+	  "2026-02-25T00:00:00Z",
+	  FIXTURE,
+	  NULL,
+	  EVIDENCE_INVALID,
+	  "evidence.certificate",
+	  "none" },
+	{ "TDX where the policy names SNP alone", TDX_ALL(ON_TDX), "tdx", "2026-02-25T00:00:00Z",
+	  FIXTURE, "sev-snp: {}, vtpm: {}", EVIDENCE_POLICY, "platforms", "tdx" },
+
 	/* Policies. */
 	{ "registers as listed", ALL(MILAN_V3), "milan", "2025-06-01T00:00:00Z", CHALLENGE,
 	  "sev-snp: {}, vtpm: {pcrs: {0: [" PCR0_V3 "]}}", EVIDENCE_VALID, NULL, NULL },
@@ -222,14 +266,40 @@ static void add(struct endorsements *e, const char *folder, const char *name)
 	bytes_done(&part);
 }
 
-static struct endorsements *chain_of(const char *product)
+#define COLLATERAL "tdx/collateral/2026-02_90c06f000000"
+
+static const struct {
+	const char *chain;
+	struct {
+		const char *folder, *name;
+	} files[8];
+} sets[] = {
+	{ "milan", { { "sev-snp", "certs/milan-ask-ark-asvk.pem" } } },
+	{ "genoa", { { "sev-snp", "certs/genoa-ask-ark-asvk.pem" } } },
+	{ "tdx",
+	  {
+		  { "tdx/certs", "intel-sgx-root-ca.pem" },
+		  { COLLATERAL, "pck_platform_crl.der" },
+		  { COLLATERAL, "qe_identity.json" },
+		  { COLLATERAL, "root_crl.der" },
+		  { COLLATERAL, "tcbinfo.json" },
+		  { "tdx/certs", "tcb-signing-chain-2025.pem" },
+		  { "tdx/certs", "pck-platform-ca-chain.pem" },
+	  } },
+};
+
+static struct endorsements *chain_of(const char *chain)
 {
 	struct endorsements *e;
-	char name[64];
 
 	assert_int_equal(endorsements_new(&e), 0);
-	snprintf(name, sizeof(name), "certs/%s-ask-ark-asvk.pem", product);
-	add(e, "sev-snp", name);
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+		if (strcmp(sets[i].chain, chain) != 0)
+			continue;
+		for (size_t f = 0; f < ARRAY_LEN(sets[i].files) && sets[i].files[f].name; f++)
+			add(e, sets[i].files[f].folder, sets[i].files[f].name);
+	}
+	assert_true(endorsements_count(e) > 0);
 	return e;
 }
 
