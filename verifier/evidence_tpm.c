@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "credential.h"
 #include "evidence_table.h"
+#include "evidence_tpm_files.h"
 #include "pcr_rules.h"
 #include "tpm_quote.h"
 
@@ -225,4 +226,13 @@ const struct evidence_ops evidence_tpm = {
 	.platform = "tpm",
 	.insecure = false,
 	.verify = tpm_verify,
+	.detect = tpm_detect,
+	.gather = tpm_gather,
+	.verify_alone = tpm_verify_alone,
+	.show = tpm_show,
+	.proves = "The attestation key given made this quote over the report data and registers "
+		  "shown; its public part\nsays that it is restricted to what its TPM saw itself.",
+	.proves_not = "Not that the key is of a genuine TPM, or of which machine: that takes its "
+		      "enrolment or the chain\nof its EK. Not when the quote was made, unless the "
+		      "report data were fresh.",
 };
