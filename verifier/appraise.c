@@ -122,26 +122,35 @@ static bool link_fails(struct appraisal *a, const char *rule, uint64_t expected,
 	return false;
 }
 
-/* The oldest measurement continues what is known of its run. */
-static bool continues(const struct appraise_input *in, struct appraisal *a)
+static bool dropped_grows(struct appraisal *a, uint64_t before, uint64_t now)
+{
+	if (now >= before)
+		return true;
+	appraisal_refuse(a, "evidence.dropped", "a count that does not go back",
+			 "%" PRIu64 " after %" PRIu64, now, before);
+	return false;
+}
+
+/*
+ * The oldest measurement continues what is known of its run. A gap is counted: whether it
+ * is explained, a measurement of this session must say.
+ */
+static bool continues(const struct appraise_input *in, struct appraisal *a, uint64_t *missing)
 {
 	const struct keeper_prepare_answer *known = in->known;
 	const Assay__Claims *c = in->measurements[0].claims;
 	uint64_t next = known->run_known ? known->sequence + 1 : 1;
-	uint64_t dropped = known->run_known ? known->dropped : 0;
+	char expected[64];
 
 	if (c->sequence < next)
 		return link_fails(a, "evidence.sequence", next, c->sequence);
-	if (c->dropped < dropped) {
-		appraisal_refuse(a, "evidence.dropped", "a count that does not go back",
-				 "%" PRIu64 " after %" PRIu64, c->dropped, dropped);
+	if (!dropped_grows(a, known->run_known ? known->dropped : 0, c->dropped))
 		return false;
-	}
 	if (c->sequence > next) {
-		/* A gap hides what was measured in it, so it must be owned up to. */
-		if (!known->resync && c->sequence - next > c->dropped - dropped)
-			return link_fails(a, "evidence.sequence", next, c->sequence);
-		appraisal_pass(a);
+		*missing += c->sequence - next;
+		snprintf(expected, sizeof(expected), "sequence %" PRIu64, next);
+		appraisal_fail(a, true, "evidence.sequence", expected,
+			       "%" PRIu64 ": what is between them is missing", c->sequence);
 		return true;
 	}
 	if (next > 1 &&
@@ -154,9 +163,37 @@ static bool continues(const struct appraise_input *in, struct appraisal *a)
 	return true;
 }
 
-static bool check_chain(const struct appraise_input *in, struct appraisal *a)
+/*
+ * A gap hides what was measured in it, so it must be owned up to. Claims that waited in the
+ * attester's queue when it dropped others were written before that: they cannot know of it, and
+ * only those of a session must explain what is missing of the run.
+ */
+static bool gaps_explained(const struct appraise_input *in, struct appraisal *a, uint64_t *missing)
 {
-	bool good = continues(in, a);
+	const Assay__Claims *c = in->measurements[in->n - 1].claims;
+	char expected[64];
+
+	if (c->nonce.len == 0 || *missing <= c->dropped) {
+		appraisal_pass(a);
+		return true;
+	}
+	if (!in->known->resync) {
+		snprintf(expected, sizeof(expected), "at most %" PRIu64 " missing, as dropped says",
+			 c->dropped);
+		appraisal_refuse(a, "evidence.sequence", expected, "%" PRIu64 " of this run",
+				 *missing);
+		return false;
+	}
+	/* Readmitted: forgiven, and no more than that. */
+	*missing = c->dropped;
+	appraisal_pass(a);
+	return true;
+}
+
+static bool check_chain(const struct appraise_input *in, struct appraisal *a, uint64_t *ret_missing)
+{
+	uint64_t missing = in->known->run_known ? in->known->missing : 0;
+	bool good = continues(in, a, &missing);
 
 	for (size_t i = 1; good && i < in->n; i++) {
 		const struct appraise_measurement *before = &in->measurements[i - 1];
@@ -167,7 +204,11 @@ static bool check_chain(const struct appraise_input *in, struct appraisal *a)
 					  c->sequence);
 		good = view_equal(field(c->previous), digest_view(&before->hash));
 		pass_or(a, good, "evidence.previous", "the hash of the Claims before", "another");
+		good = good && dropped_grows(a, before->claims->dropped, c->dropped);
 	}
+	good = good && gaps_explained(in, a, &missing);
+	if (good)
+		*ret_missing = missing;
 	return good;
 }
 
@@ -347,7 +388,7 @@ int appraise(const struct appraise_input *in, struct appraisal *a, struct apprai
 	if (in->known->seen_before)
 		goto done;
 	check_together(in, a);
-	result.chain_good = check_chain(in, a) && result.signature_good;
+	result.chain_good = check_chain(in, a, &result.missing) && result.signature_good;
 	r = appraise_runtime(in, a, &result);
 	if (r < 0)
 		goto out;

@@ -50,6 +50,7 @@ struct appraise_result {
 	bool measurement_good; /* every check but the channel's held */
 	bool channel_good;
 	bool chain_good;   /* signed, and it continues the run */
+	uint64_t missing;  /* chain_good: measurements of the run that never came */
 	bool runtime_good; /* signed, and the runtime log replayed: the fields below */
 	struct evidence_result chip;
 	uint32_t runtime_register;

@@ -50,6 +50,7 @@ int keeper_prepare(struct keeper_call *c)
 	answer.resync = run.resync;
 	answer.sequence = run.sequence;
 	answer.dropped = run.dropped;
+	answer.missing = run.missing;
 	memcpy(answer.head, run.head, sizeof(answer.head));
 	answer.boot_known = boot.id != 0;
 	answer.reset_count = boot.reset_count;
@@ -221,7 +222,9 @@ static int move_on(struct judging *g)
 	if (j->chain_good) {
 		g->run.sequence = g->last.sequence;
 		g->run.dropped = j->dropped;
-		g->run.resync = false;
+		g->run.missing = j->missing;
+		/* Claims without a nonce need not explain what is missing: they use nothing up. */
+		g->run.resync = g->run.resync && !j->has_nonce;
 		memcpy(g->run.head, g->last.claims_hash, sizeof(g->run.head));
 		if (g->decision.release) {
 			g->run.passed = g->last.stage;

@@ -131,9 +131,10 @@ struct keeper_prepare {
 struct keeper_prepare_answer {
 	uint8_t seen_before; /* Claims of that hash were judged already */
 	uint8_t run_known;
-	uint8_t resync;	   /* readmitted: the chain may go on from any later point */
+	uint8_t resync;	   /* readmitted: what is missing is forgiven once */
 	uint64_t sequence; /* of the last Claims of the run; 0: none */
 	uint64_t dropped;
+	uint64_t missing;		/* measurements of the run that never came */
 	uint8_t head[KEEPER_HASH_SIZE]; /* hash of them */
 	uint8_t boot_known;		/* the fields below */
 	uint32_t reset_count;
@@ -174,6 +175,7 @@ struct keeper_judge {
 	uint8_t chain_good;   /* signed, and continues the run: its head moves on */
 	uint64_t head_before; /* sequence that the appraisal took as the run's last */
 	uint64_t dropped;
+	uint64_t missing;     /* chain_good: measurements of the run that never came, with these */
 	uint8_t runtime_good; /* signed, and the runtime log replayed */
 	uint32_t reset_count;
 	uint32_t runtime_register;

@@ -311,6 +311,7 @@ static void fill_judge(const struct session_evidence *e, const struct keeper_pre
 	j->chain_good = result->chain_good;
 	j->head_before = known->sequence;
 	j->dropped = c->dropped;
+	j->missing = result->missing;
 	j->runtime_good = result->runtime_good;
 	j->checks = (uint32_t)e->appraisal.checks;
 	if (!result->runtime_good)

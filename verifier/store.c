@@ -9,7 +9,7 @@
 #include "cleanup.h"
 #include "sql.h"
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /* How long an operator's reader may hold the writer up. */
 #define BUSY_MS 5000
@@ -34,7 +34,8 @@ static const char schema[] =
 	"CREATE INDEX nonces_outstanding ON nonces (session, application) WHERE state = 0;"
 	"CREATE TABLE runs (id INTEGER PRIMARY KEY, attester INTEGER NOT NULL REFERENCES attesters,"
 	" application TEXT NOT NULL, run_id BLOB NOT NULL, started_ns INTEGER NOT NULL,"
-	" sequence INTEGER NOT NULL, dropped INTEGER NOT NULL, head BLOB NOT NULL,"
+	" sequence INTEGER NOT NULL, dropped INTEGER NOT NULL, missing INTEGER NOT NULL,"
+	" head BLOB NOT NULL,"
 	" passed INTEGER NOT NULL, delivered INTEGER NOT NULL, resync INTEGER NOT NULL,"
 	" mi BLOB, UNIQUE (attester, application, run_id)) STRICT;"
 	"CREATE TABLE boots (id INTEGER PRIMARY KEY, attester INTEGER NOT NULL REFERENCES"

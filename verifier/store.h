@@ -101,7 +101,7 @@ MUST_CHECK int store_nonce_use(struct store *s, const uint8_t nonce[NONCE_SIZE],
 
 struct store_run {
 	int64_t id; /* 0: not known */
-	uint64_t sequence, dropped;
+	uint64_t sequence, dropped, missing;
 	uint8_t head[KEEPER_HASH_SIZE];
 	uint32_t passed;
 	bool delivered, resync, current;
@@ -146,7 +146,7 @@ struct store_evidence {
 	const struct store_session *session;
 	const char *application;
 	const uint8_t *run_id;
-	int64_t run; /* 0: its head did not move */
+	int64_t run;			  /* 0: its head did not move */
 	struct view report, measurements; /* as in keeper_judge */
 	const struct appraisal *reasons;
 	bool accepted, latched, channel_good, measurement_good;

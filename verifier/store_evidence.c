@@ -17,8 +17,8 @@ int store_run_find(struct store *s, int64_t attester, const char *application,
 	int r;
 
 	r = sql_query(s->db, &q, "itb",
-		      "SELECT id, sequence, dropped, head, passed, delivered, resync FROM runs"
-		      " WHERE attester = ? AND application = ? AND run_id = ?",
+		      "SELECT id, sequence, dropped, head, passed, delivered, resync, missing"
+		      " FROM runs WHERE attester = ? AND application = ? AND run_id = ?",
 		      attester, application, view_of(run_id, RUN_ID_SIZE));
 	if (r == 0)
 		r = sql_step(q);
@@ -34,6 +34,7 @@ int store_run_find(struct store *s, int64_t attester, const char *application,
 		run.passed = (uint32_t)sql_int(q, 4);
 		run.delivered = sql_int(q, 5) != 0;
 		run.resync = sql_int(q, 6) != 0;
+		run.missing = (uint64_t)sql_int(q, 7);
 		r = sql_number(s->db, &latest, "it",
 			       "SELECT max(id) FROM runs WHERE attester = ? AND application = ?",
 			       attester, application);
@@ -53,20 +54,20 @@ int store_run_put(struct store *s, int64_t attester, const char *application,
 	if (run->id == 0) {
 		r = sql_run(s->db, "itbib",
 			    "INSERT INTO runs (attester, application, run_id, started_ns, sequence,"
-			    " dropped, head, passed, delivered, resync)"
-			    " VALUES (?, ?, ?, ?, 0, 0, ?, 0, 0, 0)",
+			    " dropped, missing, head, passed, delivered, resync)"
+			    " VALUES (?, ?, ?, ?, 0, 0, 0, ?, 0, 0, 0)",
 			    attester, application, view_of(run_id, RUN_ID_SIZE), now.at_ns,
 			    view_of(run->head, sizeof(run->head)));
 		if (r < 0)
 			return r;
 		run->id = sqlite3_last_insert_rowid(s->db);
 	}
-	return sql_run(s->db, "uubiiii",
-		       "UPDATE runs SET sequence = ?, dropped = ?, head = ?, passed = ?,"
-		       " delivered = ?, resync = ? WHERE id = ?",
-		       run->sequence, run->dropped, view_of(run->head, sizeof(run->head)),
-		       (int64_t)run->passed, (int64_t)run->delivered, (int64_t)run->resync,
-		       run->id);
+	return sql_run(s->db, "uuubiiii",
+		       "UPDATE runs SET sequence = ?, dropped = ?, missing = ?, head = ?,"
+		       " passed = ?, delivered = ?, resync = ? WHERE id = ?",
+		       run->sequence, run->dropped, run->missing,
+		       view_of(run->head, sizeof(run->head)), (int64_t)run->passed,
+		       (int64_t)run->delivered, (int64_t)run->resync, run->id);
 }
 
 int store_run_mi(struct store *s, int64_t run, struct bytes *ret)

@@ -171,6 +171,51 @@ static void resync(struct world *w)
 	w->known.resync = 1;
 }
 
+static void gap_without_session(struct world *w)
+{
+	last(w)->claims.sequence += 2;
+	scripted_unbind(last(w));
+}
+
+static void missing_before(struct world *w)
+{
+	w->known.missing = 2;
+}
+
+static void missing_and_explained(struct world *w)
+{
+	w->known.missing = 2;
+	w->known.dropped = 1;
+	last(w)->claims.dropped = 2;
+}
+
+static void missing_without_session(struct world *w)
+{
+	w->known.missing = 2;
+	scripted_unbind(last(w));
+}
+
+static void dropped_told_twice(struct world *w)
+{
+	/* What explained the gap of before does not explain another one. */
+	w->known.missing = 2;
+	last(w)->claims.sequence += 2;
+	last(w)->claims.dropped = 2;
+}
+
+static void previous_without_session(struct world *w)
+{
+	scripted_unbind(last(w));
+	last(w)->previous.bytes[5] ^= 1;
+}
+
+static void missing_forgiven(struct world *w)
+{
+	w->known.missing = 2;
+	w->known.resync = 1;
+	last(w)->claims.dropped = 1;
+}
+
 static void sequence_again(struct world *w)
 {
 	w->known.sequence = last(w)->claims.sequence;
@@ -257,6 +302,13 @@ static const struct {
 	{ "measured without a session", SECOND, without_session, nothing, true, true, true, NULL },
 	{ "a gap that is owned up to", SECOND, owned_gap, nothing, true, true, true, NULL },
 	{ "a gap after readmission", SECOND, resync, nothing, true, true, true, NULL },
+	{ "a gap before what was measured without a session", SECOND, gap_without_session, nothing,
+	  true, true, true, "evidence.sequence" },
+	{ "a gap of before, explained by now", SECOND, missing_and_explained, nothing, true, true,
+	  true, NULL },
+	{ "a gap of before, and no session yet", SECOND, missing_without_session, nothing, true,
+	  true, true, NULL },
+	{ "a gap of before, forgiven", SECOND, missing_forgiven, nothing, true, true, true, NULL },
 
 	{ "a signature that does not verify", SECOND, nothing, signature_changed, false, true,
 	  false, "evidence.signature" },
@@ -296,6 +348,12 @@ static const struct {
 	{ "a gap", SECOND, gap, nothing, false, true, false, "evidence.sequence" },
 	{ "a gap half owned up to", SECOND, half_owned_gap, nothing, false, true, false,
 	  "evidence.sequence" },
+	{ "a gap of before that is not explained", SECOND, missing_before, nothing, false, true,
+	  false, "evidence.sequence" },
+	{ "drops that explain a second gap", SECOND, dropped_told_twice, nothing, false, true,
+	  false, "evidence.sequence" },
+	{ "Claims without a session, chained to others", SECOND, previous_without_session, nothing,
+	  false, true, false, "evidence.previous" },
 	{ "a sequence a second time", SECOND, nothing, sequence_again, false, true, false,
 	  "evidence.sequence" },
 	{ "a count of drops that goes back", SECOND, nothing, dropped_goes_back, false, true, false,
@@ -467,6 +525,38 @@ static void each_case(void **state)
 	}
 }
 
+static const struct {
+	const char *what;
+	void (*before)(struct world *w);
+	uint64_t missing;
+} counts[] = {
+	{ "nothing", nothing, 0 },
+	{ "a gap that is explained stays counted", owned_gap, 2 },
+	{ "a gap without a session", gap_without_session, 2 },
+	{ "what was missing before", missing_without_session, 2 },
+	{ "readmission forgives what is not explained", missing_forgiven, 1 },
+	{ "readmission forgives a gap", resync, 0 },
+};
+
+static void what_is_missing_is_counted(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		struct appraise_result result;
+		struct appraisal a;
+		struct world w;
+
+		open_world(&w);
+		build(&w, SECOND, counts[i].before);
+		judge_world(&w, &a, &result);
+		if (!result.chain_good || result.missing != counts[i].missing)
+			fail_msg("%s: chain %d, %llu missing", counts[i].what, result.chain_good,
+				 (unsigned long long)result.missing);
+		appraisal_done(&a);
+		close_world(&w);
+	}
+}
+
 static void more_under_a_report_than_the_policy_allows(void **state)
 {
 	struct appraise_result result;
@@ -505,6 +595,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_case),
+		cmocka_unit_test(what_is_missing_is_counted),
 		cmocka_unit_test(more_under_a_report_than_the_policy_allows),
 	};
 

@@ -103,6 +103,53 @@ static void a_refusal_latches_until_readmission(void **state)
 	keeper_lab_assert_whole(f);
 }
 
+static const struct keeper_prepare_answer *known(struct keeper_lab *f, uint8_t run)
+{
+	struct keeper_prepare p;
+
+	memset(&p, 0, sizeof(p));
+	p.session = f->session;
+	strcpy(p.application, "demo");
+	memset(p.run_id, run, RUN_ID_SIZE);
+	assert_int_equal(keeper_lab_ask(f, KEEPER_PREPARE, &p, (struct view[]){ { 0 } }), 0);
+	assert_int_equal(f->type, KEEPER_PREPARE_ANSWER);
+	return &f->fixed.prepare_answer;
+}
+
+/* It is the run's, and outlives a restart; what readmission forgives it forgives in a session. */
+static void what_is_missing_of_a_run_is_kept(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+	size_t n;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 0);
+	keeper_lab_prepare(f, 1, 0, &g);
+	g.j.missing = 3;
+	g.j.dropped = 3;
+	keeper_lab_expect(f, &g, true, 0, NULL);
+	store_close(f->keeper.store);
+	keeper_lab_open_store(f);
+	keeper_lab_hello(f, "machine");
+	assert_int_equal(known(f, 1)->missing, 3);
+	assert_int_equal(known(f, 2)->missing, 0);
+
+	assert_int_equal(store_begin(f->keeper.store), 0);
+	assert_int_equal(store_latch(f->keeper.store, 1, "demo", 1, f->now), 0);
+	assert_int_equal(store_readmit(f->keeper.store, "demo", view_of(NULL, 0), f->now, &n), 0);
+	assert_int_equal(store_commit(f->keeper.store), 0);
+	assert_true(known(f, 1)->resync);
+	keeper_lab_prepare(f, 1, 0, &g);
+	g.j.has_nonce = 0;
+	keeper_lab_expect(f, &g, true, 0, NULL);
+	assert_true(known(f, 1)->resync);
+	keeper_lab_nonce(f, 0);
+	keeper_lab_prepare(f, 1, 0, &g);
+	keeper_lab_expect(f, &g, true, 0, NULL);
+	assert_false(known(f, 1)->resync);
+}
+
 /* Latches are one machine's: another one of the fleet goes on. */
 static void a_latch_is_of_one_machine(void **state)
 {
@@ -216,6 +263,7 @@ int main(void)
 		TEST(stages_are_released_in_order),
 		TEST(a_released_secret_opens),
 		TEST(a_refusal_latches_until_readmission),
+		TEST(what_is_missing_of_a_run_is_kept),
 		TEST(a_latch_is_of_one_machine),
 		TEST(a_verdict_that_contradicts_its_reasons_releases_nothing),
 		TEST(what_was_appraised_on_old_knowledge_is_not_judged),
