@@ -13,7 +13,6 @@
 #include "evidence.h"
 #include "quantity.h"
 #include "tests/support/shared_evidence.h"
-#include "verifier/evidence_sev_snp.h"
 
 /* Genuine reports, read in place; what must come out is what the README beside them says. */
 
@@ -616,11 +615,132 @@ static void a_list_that_is_not_in_force_is_not_passed_over_in_silence(void **sta
 	bytes_done(&report);
 }
 
+/* One report of each version and product, good at a time. */
+static const struct {
+	const char *report, *key, *chain, *at;
+} good[] = {
+	{ "v2-milan-virtee.report", "v2-milan-virtee.vcek.der", MILAN, "2025-06-01T00:00:00Z" },
+	{ "v3-milan-2026.report", "v3-milan-2026.vcek.der", MILAN, "2026-09-01T00:00:00Z" },
+	{ "v3-milan-vlek-aws.report", "v3-milan-vlek-aws.vlek.der", MILAN, "2025-06-01T00:00:00Z" },
+	{ "v5-genoa-siena.report", "v5-genoa-siena.vcek.der", GENOA, "2026-09-01T00:00:00Z" },
+};
+
+/* Bits apart in a run of every test; all with ASSAY_EVERY_BIT. A prime, so that all places occur.
+ */
+static size_t step(void)
+{
+	return getenv("ASSAY_EVERY_BIT") ? 1 : 13;
+}
+
+static void a_flipped_bit_is_refused(void **state)
+{
+	(void)state;
+	shared_evidence_needed();
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		const char *const parts[PARTS] = { good[i].key, good[i].chain };
+		CLEANUP(endorsements_freep) struct endorsements *e = endorsed(parts);
+		CLEANUP(bytes_cleanup) struct bytes r = shared_evidence(FOLDER, good[i].report);
+		struct trial t;
+
+		judge(bytes_view(&r), e, good[i].at, NULL, NULL, &t);
+		assert_int_equal(t.verdict, EVIDENCE_VALID);
+		appraisal_done(&t.a);
+		/* Signature and what is reserved behind it as well as the signed region. */
+		for (size_t bit = 0; bit < 8 * r.len; bit += step()) {
+			r.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			judge(bytes_view(&r), e, good[i].at, NULL, NULL, &t);
+			if (t.verdict != EVIDENCE_INVALID || t.result.signature_good)
+				fail_msg("%s: bit %zu of byte 0x%zx", good[i].report, bit % 8,
+					 bit / 8);
+			appraisal_done(&t.a);
+			r.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		}
+	}
+}
+
+static void a_flipped_bit_of_a_certificate_is_refused(void **state)
+{
+	CLEANUP(bytes_cleanup) struct bytes report, key, chain;
+
+	(void)state;
+	shared_evidence_needed();
+	report = shared_evidence(FOLDER, good[1].report);
+	key = shared_evidence(FOLDER, good[1].key);
+	chain = shared_evidence(FOLDER, good[1].chain);
+	for (size_t bit = 0; bit < 8 * key.len; bit += 7 * step()) {
+		CLEANUP(endorsements_freep) struct endorsements *e = NULL;
+		const char *why;
+		struct trial t;
+
+		assert_int_equal(endorsements_new(&e), 0);
+		assert_int_equal(endorsements_add(e, bytes_view(&chain), &why), 0);
+		key.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		/* It may not even be a certificate any more. */
+		if (endorsements_add(e, bytes_view(&key), &why) == -ENOMEM)
+			fail();
+		judge(bytes_view(&report), e, good[1].at, NULL, NULL, &t);
+		if (t.verdict != EVIDENCE_INVALID)
+			fail_msg("bit %zu of byte 0x%zx", bit % 8, bit / 8);
+		appraisal_done(&t.a);
+		key.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+}
+
+/* The result tells the same values, and the reported TCB as it stands. */
+static void the_result_has_the_report_s_values(void **state)
+{
+	static const char *const parts[PARTS] = { "v3-milan-2026.vcek.der", MILAN };
+	CLEANUP(endorsements_freep) struct endorsements *e = NULL;
+	CLEANUP(bytes_cleanup) struct bytes report = BYTES_INIT(0);
+	json_t *shown;
+	Assay__ChipReport chip = ASSAY__CHIP_REPORT__INIT;
+	struct trial t;
+
+	(void)state;
+	shared_evidence_needed();
+	e = endorsed(parts);
+	report = shared_evidence(FOLDER, "v3-milan-2026.report");
+	judge(bytes_view(&report), e, "2026-09-01T00:00:00Z", NULL,
+	      "6174746573742d746573742d666978747572652d32303236", &t);
+	assert_int_equal(t.verdict, EVIDENCE_VALID);
+	assert_string_equal(t.found.ops->platform, "sev-snp");
+	assert_int_equal(t.result.version, 3);
+	assert_string_equal(t.result.tcb, "04000000000017d5");
+	assert_false(t.result.debug);
+	assert_int_equal(t.result.measurement.size, 48);
+	assert_int_equal(t.result.measurement.bytes[0], 0x7f);
+	assert_int_equal(t.result.report_data_len, 64);
+	assert_int_equal(t.result.chip_id[0], 0x38);
+	appraisal_done(&t.a);
+
+	judge(bytes_view(&report), e, "2026-09-01T00:00:00Z", NULL, "00", &t);
+	assert_int_equal(t.verdict, EVIDENCE_INVALID);
+	assert_true(has_reason(&t.a, "evidence.report_data", "6174746573742d"));
+	assert_false(t.result.signature_good);
+	appraisal_done(&t.a);
+
+	chip.report = (ProtobufCBinaryData){ report.len, report.data };
+	assert_int_equal(t.found.ops->show(&chip, &shown), 0);
+	assert_string_equal(json_string_value(json_object_get(shown, "product")), "Milan");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(shown, "reported_tcb"), "raw")),
+		"04000000000017d5");
+	assert_int_equal(json_integer_value(json_object_get(json_object_get(shown, "reported_tcb"),
+							    "microcode")),
+			 213);
+	json_decref(shown);
+	chip.report.len--;
+	assert_int_equal(t.found.ops->show(&chip, &shown), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(genuine_reports_get_the_verdict_they_deserve),
 		cmocka_unit_test(a_list_that_is_not_in_force_is_not_passed_over_in_silence),
+		cmocka_unit_test(a_flipped_bit_is_refused),
+		cmocka_unit_test(a_flipped_bit_of_a_certificate_is_refused),
+		cmocka_unit_test(the_result_has_the_report_s_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
