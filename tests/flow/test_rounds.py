@@ -4,8 +4,8 @@ import json
 import os
 import re
 
-from lab import Failure, run, until
-from programs import NGINX, REDIS, Nginx, Worker, pid_of
+from lab import Failure, free_port, run, until
+from programs import NGINX, REDIS, Nginx, Worker
 
 
 def check(condition, what):
@@ -56,8 +56,6 @@ def test_nginx_static_then_dynamic(lab):
 def test_redis_dynamic_only(lab):
     """An application that is measured while it runs, with nothing that hangs on it."""
     machine(lab)
-    port = 0
-    from lab import free_port
     port = free_port()
     lab.measure("cache", REDIS)
     lab.policy("cache", f"""static: {{manifest: cache.mtree}}
@@ -105,7 +103,6 @@ def test_four_stages_of_blocks(lab):
 def test_redis_in_four_stages(lab):
     """An unmodified redis under a script: a secret a stage through `assay secret get`."""
     machine(lab)
-    from lab import free_port
     port = free_port()
     for i in range(1, 5):
         lab.secret(f"part-{i}", f"value of part {i}\n")
@@ -169,7 +166,7 @@ def test_one_report_covers_several(lab):
     machine(lab)
     web = Nginx(lab)
     web.measure()
-    web.policy("report_every_marker" and "")
+    web.policy()
     text = open(lab.path("web.yaml")).read()
     lab.write("web.yaml", text.replace("version: 1\n", "version: 1\nreport_every: {max: 3}\n"))
     lab.start_verifier()
@@ -284,9 +281,11 @@ def test_policy_check_agrees_with_the_verifier(lab):
     web.policy()
     lab.start_verifier()
     lab.start_assayd(web.application())
-    until("a dynamic measurement", lambda: accepted(lab, "web", "dynamic") >= 1, 40)
+    until("nginx serving HTTPS", web.get, 40)
+    listening = accepted(lab, "web", "dynamic") + 2  # measured after it began to listen
+    until("dynamic measurements", lambda: accepted(lab, "web", "dynamic") >= listening, 40)
     mi = lab.rows("select mi from evidence where application = 'web' and kind = 'dynamic' "
-                  "and accepted = 1 limit 1")[0][0]
+                  "and accepted = 1 order by id desc limit 1")[0][0]
     path = lab.write("web.mi", mi)
     good = lab.assay("policy", "check", lab.path("web.yaml"), "--mi", path, "--json", check=False)
     check(good.returncode == 0, good.stdout + good.stderr)
