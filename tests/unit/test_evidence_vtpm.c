@@ -10,8 +10,7 @@
 #include <cmocka.h>
 
 #include "cleanup.h"
-#include "evidence.h"
-#include "quantity.h"
+#include "tests/support/alone_try.h"
 #include "tests/support/shared_evidence.h"
 #include "verifier/hcl_report.h"
 
@@ -226,46 +225,6 @@ static const struct {
 	  "platforms.sev-snp.minimum_tcb", "in the reported TCB" },
 };
 
-static void print_reasons(const struct appraisal *a)
-{
-	for (size_t i = 0; i < a->n; i++)
-		print_message("  %s: expected %s, saw %s\n", a->reasons[i].rule,
-			      a->reasons[i].expected, a->reasons[i].seen);
-}
-
-static bool has_reason(const struct appraisal *a, const char *rule, const char *seen)
-{
-	for (size_t i = 0; i < a->n; i++) {
-		if (strcmp(a->reasons[i].rule, rule) == 0 &&
-		    (strstr(a->reasons[i].seen, seen) || strstr(a->reasons[i].expected, seen)))
-			return true;
-	}
-	return false;
-}
-
-static struct policy *policy_of(const char *rules)
-{
-	char text[2048], *error = NULL;
-	struct policy *p = NULL;
-
-	if (!rules)
-		return NULL;
-	snprintf(text, sizeof(text), "application: a\nplatforms: {%s}\n", rules);
-	if (policy_parse(view_text(text), "p", &p, &error) != 0)
-		fail_msg("%s", error);
-	return p;
-}
-
-static void add(struct endorsements *e, const char *folder, const char *name)
-{
-	struct bytes part = shared_evidence(folder, name);
-	const char *why = "";
-
-	if (endorsements_add(e, bytes_view(&part), &why) != 0)
-		fail_msg("%s: %s", name, why);
-	bytes_done(&part);
-}
-
 #define COLLATERAL "tdx/collateral/2026-02_90c06f000000"
 
 static const struct {
@@ -297,7 +256,7 @@ static struct endorsements *chain_of(const char *chain)
 		if (strcmp(sets[i].chain, chain) != 0)
 			continue;
 		for (size_t f = 0; f < ARRAY_LEN(sets[i].files) && sets[i].files[f].name; f++)
-			add(e, sets[i].files[f].folder, sets[i].files[f].name);
+			alone_try_endorse(e, sets[i].files[f].folder, sets[i].files[f].name);
 	}
 	assert_true(endorsements_count(e) > 0);
 	return e;
@@ -328,53 +287,26 @@ static void parts_done(struct parts *p)
 		bytes_done(&p->content[i]);
 }
 
-struct trial {
-	struct appraisal a;
-	struct evidence_result result;
-	enum evidence_verdict verdict;
-	char platform[16];
-};
-
-static void judge(const struct parts *p, const struct endorsements *e, const char *at,
-		  const char *report_data, const struct policy *policy, struct trial *t)
-{
-	CLEANUP(bytes_cleanup) struct bytes data = BYTES_INIT(64);
-	struct evidence_alone in = {
-		.files = p->files, .n_files = p->n, .endorsements = e, .policy = policy
-	};
-	struct evidence_found found;
-	struct arena *arena;
-
-	assert_int_equal(quantity_instant(at, &in.now), 0);
-	assert_int_equal(hex_decode(report_data, strlen(report_data), &data), 0);
-	in.report_data = bytes_view(&data);
-	appraisal_init(&t->a);
-	assert_int_equal(arena_new(1024 * 1024, &arena), 0);
-	assert_int_equal(evidence_appraise(&in, arena, &t->a, &found, &t->result), 0);
-	t->verdict = evidence_verdict(&t->a);
-	snprintf(t->platform, sizeof(t->platform), "%s", found.ops ? found.ops->platform : "none");
-	arena_free(arena);
-}
-
 static void genuine_evidence_gets_the_verdict_it_deserves(void **state)
 {
 	(void)state;
 	shared_evidence_needed();
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		CLEANUP(endorsements_freep) struct endorsements *e = chain_of(cases[i].chain);
-		CLEANUP(policy_freep) struct policy *policy = policy_of(cases[i].policy);
+		CLEANUP(policy_freep)
+		struct policy *policy = alone_try_policy(cases[i].policy);
+		struct alone_try t;
 		struct parts p;
-		struct trial t;
 
 		read_parts(cases[i].from, &p);
-		judge(&p, e, cases[i].at, cases[i].report_data, policy, &t);
-		if (t.verdict != cases[i].verdict ||
-		    (cases[i].rule && !has_reason(&t.a, cases[i].rule, cases[i].seen)) ||
-		    (!cases[i].rule && t.a.n > 0) ||
-		    (t.verdict == EVIDENCE_VALID && !t.result.signature_good)) {
-			print_reasons(&t.a);
-			fail_msg("%s: %s", cases[i].what, evidence_verdict_name(t.verdict));
-		}
+		alone_try(&(struct alone_try_in){ .files = p.files,
+						  .n = p.n,
+						  .endorsements = e,
+						  .at = cases[i].at,
+						  .report_data = cases[i].report_data,
+						  .policy = policy },
+			  &t);
+		alone_try_expect(cases[i].what, &t, cases[i].verdict, cases[i].rule, cases[i].seen);
 		appraisal_done(&t.a);
 		parts_done(&p);
 	}
