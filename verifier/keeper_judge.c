@@ -305,15 +305,18 @@ static int answer(struct judging *g)
 	struct bytes reasons = BYTES_INIT(APPRAISAL_REASONS_MAX * sizeof(struct reason));
 	struct keeper_call *c = g->call;
 	struct keeper_judge_answer a;
-	int r;
+	int r = 0;
 
 	memset(&a, 0, sizeof(a));
 	a.evidence = g->evidence;
 	a.accepted = g->decision.accepted;
 	a.latched = g->was_latched || g->decision.latch;
 	a.stage = g->last.stage;
-	a.next_valid_ms = (uint32_t)(c->keeper->nonce_valid_ns / 1000000);
-	r = keeper_new_nonce(c, g->j->application, 0, a.next_nonce);
+	/* What waited in a queue must not replace the nonce that a stage has asked for. */
+	if (g->j->has_nonce) {
+		a.next_valid_ms = (uint32_t)(c->keeper->nonce_valid_ns / 1000000);
+		r = keeper_new_nonce(c, g->j->application, 0, a.next_nonce);
+	}
 	if (r == 0)
 		r = store_runtime_known(c->keeper->store, &c->session, &a.runtime_log_known);
 	if (r == 0)

@@ -192,7 +192,7 @@ struct keeper_judge_answer {
 	uint8_t latched;
 	uint32_t stage;
 	uint8_t next_nonce[NONCE_SIZE];
-	uint32_t next_valid_ms;
+	uint32_t next_valid_ms; /* 0: none, the evidence carried no nonce either */
 	uint64_t runtime_log_known;
 };
 

@@ -49,6 +49,43 @@ static void secrets_of_two_stages_open(void **state)
 	assert_int_equal(lab_count(lab, "SELECT count(*) FROM releases"), 2);
 }
 
+/*
+ * Measured while there was no session, some of it dropped for want of room, and sent in the
+ * next one, after a stage has asked for its nonce: the stage passes.
+ */
+static void a_queue_with_a_gap_goes_before_a_stage(void **state)
+{
+	struct scripted_measurement m;
+	struct lab *lab = *state;
+	struct scripted a;
+	struct client c;
+
+	scripted_open(&a);
+	client_begin(&c, lab, &a, false);
+	client_pass_stage(&c, 1);
+	client_close(&c);
+	client_begin(&c, lab, &a, true);
+	client_ask_nonce(&c, SCRIPTED_APPLICATION, 2);
+	for (int i = 0; i < 2; i++) {
+		scripted_measure(&a, ASSAY__CLAIMS__KIND__DYNAMIC, 0, &m);
+		m.claims.sequence += i == 0 ? 3 : 0;
+		scripted_unbind(&m);
+		scripted_sign(&a, &m);
+		client_send_evidence(&c, &m, false);
+		client_expect_verdict(&c, true, 0, i == 0 ? "evidence.sequence" : NULL);
+		scripted_measurement_done(&m);
+	}
+	scripted_measure(&a, ASSAY__CLAIMS__KIND__DYNAMIC, 2, &m);
+	m.claims.dropped = 3;
+	scripted_sign(&a, &m);
+	client_send_evidence(&c, &m, false);
+	client_expect_verdict(&c, true, 1, NULL);
+	client_open_secret(&c, &m, "the second secret");
+	scripted_measurement_done(&m);
+	client_close(&c);
+	scripted_done(&a);
+}
+
 /* Evidence that is refused for its channel: one row a way. */
 
 struct bad_evidence {
@@ -502,6 +539,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, lab_set_up, lab_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(secrets_of_two_stages_open),
+		TEST(a_queue_with_a_gap_goes_before_a_stage),
 		TEST(bad_evidence_releases_nothing),
 		TEST(replayed_evidence_releases_nothing),
 		TEST(mi_comes_over_a_second_connection),

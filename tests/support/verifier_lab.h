@@ -37,6 +37,7 @@ struct client {
 	struct arena *arena;
 	struct bytes in;
 	Assay__ToAttester *message; /* the last that came */
+	bool had_nonce;		    /* the last Evidence that went */
 };
 
 /* SealedSecrets that left the verifier, in all sessions of this program. */
@@ -85,6 +86,7 @@ void client_begin(struct client *c, const struct lab *lab, struct scripted *atte
 		  bool enrolled);
 void client_ask_nonce(struct client *c, const char *application, uint32_t stage);
 void client_send_evidence(struct client *c, struct scripted_measurement *m, bool mi_elsewhere);
+/* With the nonce for the next measurement where this one had one. */
 void client_expect_verdict(struct client *c, bool accepted, size_t secrets, const char *rule);
 
 /* A measurement for that stage with a fresh nonce, and its verdict. */

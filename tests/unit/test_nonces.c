@@ -70,6 +70,26 @@ static void a_later_nonce_replaces_one(void **state)
 	keeper_lab_expect(f, &g, false, 0, "release.nonce");
 }
 
+/* What waited while there was no session is judged between a stage's nonce and its evidence. */
+static void evidence_without_a_nonce_replaces_none(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	keeper_lab_expect(f, &g, true, 1, NULL);
+	assert_true(f->fixed.judge_answer.next_valid_ms > 0);
+	keeper_lab_nonce(f, 2);
+	keeper_lab_prepare(f, 1, 0, &g);
+	g.j.has_nonce = 0;
+	keeper_lab_expect(f, &g, true, 0, NULL);
+	assert_int_equal(f->fixed.judge_answer.next_valid_ms, 0);
+	keeper_lab_prepare(f, 1, 2, &g);
+	keeper_lab_expect(f, &g, true, 2, NULL);
+}
+
 static void a_nonce_of_another_session_is_refused_and_kept(void **state)
 {
 	struct keeper_lab *f = *state;
@@ -97,6 +117,7 @@ int main(void)
 		TEST(a_refused_nonce_is_used_up_too),
 		TEST(a_nonce_expires),
 		TEST(a_later_nonce_replaces_one),
+		TEST(evidence_without_a_nonce_replaces_none),
 		TEST(a_nonce_of_another_session_is_refused_and_kept),
 	};
 
