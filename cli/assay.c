@@ -12,7 +12,7 @@
 static const struct command *const commands[] = {
 	&command_measure,   &command_inspect,	 &command_policy_check, &command_data_split,
 	&command_data_join, &command_secret_get, &command_stage_begin,	&command_status,
-	&command_fleet,      &command_log,
+	&command_fleet,      &command_log,	 &command_evidence_show, &command_evidence_verify,
 };
 
 int command_other_option(const struct command *c, int option)
