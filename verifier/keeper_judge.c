@@ -129,7 +129,9 @@ static int decide(struct judging *g)
 	const struct keeper_judge *j = g->j;
 	struct keeper_call *c = g->call;
 	struct release_input in = {
-		.measurement_good = j->measurement_good && j->chain_good && !j->seen_before,
+		.measurement_good = j->measurement_good && j->signature_good && j->chain_good &&
+				    !j->seen_before,
+		.signature_good = j->signature_good,
 		.channel_good = j->channel_good && !j->seen_before,
 		.nonce = RELEASE_NONCE_NONE,
 		.has_channel_key = j->has_channel_key,

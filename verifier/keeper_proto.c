@@ -107,6 +107,7 @@ static const struct {
 	NUMBER(KEEPER_NONCE, keeper_nonce, stage, STAGE_MAX),
 	NUMBER(KEEPER_NONCE, keeper_nonce, demand, 1),
 	NUMBER(KEEPER_JUDGE, keeper_judge, measurement_good, 1),
+	NUMBER(KEEPER_JUDGE, keeper_judge, signature_good, 1),
 	NUMBER(KEEPER_JUDGE, keeper_judge, channel_good, 1),
 	NUMBER(KEEPER_JUDGE, keeper_judge, seen_before, 1),
 	NUMBER(KEEPER_JUDGE, keeper_judge, has_nonce, 1),

@@ -166,6 +166,7 @@ struct keeper_judge {
 	char application[KEEPER_NAME_MAX];
 	uint8_t run_id[RUN_ID_SIZE];
 	uint8_t measurement_good;
+	uint8_t signature_good; /* the chip's, and it covers the Claims */
 	uint8_t channel_good;
 	uint8_t seen_before;
 	uint8_t has_nonce;

@@ -89,15 +89,15 @@ void release_decide(const struct release_input *in, struct appraisal *a,
 		    struct release_decision *ret)
 {
 	bool channel = channel_allows(in, a);
-	bool online = in->nonce == RELEASE_NONCE_GOOD && in->channel_good;
 	bool good = in->measurement_good && channel;
 
 	*ret = (struct release_decision){ 0 };
 	/*
-	 * A measurement whose channel part is refused may be a replay of somebody else's: its
-	 * content then must not latch. Without a session nothing latches either.
+	 * What the chip did not sign anybody can say who reaches the port, and what the channel
+	 * refuses may be a replay: neither latches. What was measured without a session does: it
+	 * is the machine's own word, and how tampering shows that was done meanwhile.
 	 */
-	if (!in->measurement_good && online)
+	if (!in->measurement_good && in->signature_good && channel)
 		ret->latch = true;
 	if (good && in->stage > 0) {
 		if (in->latched) {

@@ -29,7 +29,8 @@ enum release_nonce {
 
 struct release_input {
 	bool measurement_good; /* chip, boot values, chain, M and policy */
-	bool channel_good;     /* exporter, and what else belongs to the session alone */
+	bool signature_good;   /* the chip's, and it covers the Claims */
+	bool channel_good;     /* exporter, Claims not judged before, what else is the session's */
 	enum release_nonce nonce;
 	bool has_channel_key;
 	uint32_t stage; /* 0: a periodic measurement, nothing hangs on it */

@@ -300,6 +300,7 @@ static void fill_judge(const struct session_evidence *e, const struct keeper_pre
 	keeper_text(j->application, sizeof(j->application), c->application);
 	memcpy(j->run_id, c->run_id.data, RUN_ID_SIZE);
 	j->measurement_good = result->measurement_good;
+	j->signature_good = result->signature_good;
 	j->channel_good = result->channel_good;
 	j->seen_before = known->seen_before;
 	j->has_nonce = c->nonce.len > 0;

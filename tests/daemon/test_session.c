@@ -209,6 +209,55 @@ static void bad_evidence_releases_nothing(void **state)
 	lab_lives_on(lab);
 }
 
+/* What anybody can send who reaches the port, and what only the machine itself can say. */
+static const struct {
+	const char *what;
+	bool nonce, signature, latched;
+	const char *rule;
+} tampered[] = {
+	{ "a signature that does not verify", true, false, false, "evidence.signature" },
+	{ "the same without a nonce", false, false, false, "evidence.signature" },
+	{ "signed, and measured without a session", false, true, true, "static.manifest" },
+};
+
+static void only_what_the_chip_signed_latches(void **state)
+{
+	struct lab *lab = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(tampered); i++) {
+		struct scripted_measurement m;
+		struct scripted a;
+		struct client c;
+
+		print_message("%s\n", tampered[i].what);
+		scripted_open(&a);
+		client_begin(&c, lab, &a, false);
+		client_ask_nonce(&c, SCRIPTED_APPLICATION, 0);
+		scripted_measure(&a, ASSAY__CLAIMS__KIND__STATIC, 0, &m);
+		other_manifest(&(struct bad_evidence){ lab, &c, &m });
+		if (!tampered[i].nonce)
+			scripted_unbind(&m);
+		scripted_sign(&a, &m);
+		if (!tampered[i].signature)
+			m.report.signature.data[3] ^= 1;
+		client_send_evidence(&c, &m, false);
+		client_expect_verdict(&c, false, 0, tampered[i].rule);
+		assert_int_equal(c.message->verdict->latched, tampered[i].latched);
+		/* What it is about: the honest machine still gets its secret, or does not. */
+		scripted_measurement_done(&m);
+		scripted_new_run(&a);
+		client_ask_nonce(&c, SCRIPTED_APPLICATION, 1);
+		scripted_measure(&a, ASSAY__CLAIMS__KIND__STATIC, 1, &m);
+		scripted_sign(&a, &m);
+		client_send_evidence(&c, &m, false);
+		client_expect_verdict(&c, !tampered[i].latched, tampered[i].latched ? 0 : 1,
+				      tampered[i].latched ? "release.latched" : NULL);
+		scripted_measurement_done(&m);
+		client_close(&c);
+		scripted_done(&a);
+	}
+}
+
 static void replayed_evidence_releases_nothing(void **state)
 {
 	struct scripted_measurement m;
@@ -541,6 +590,7 @@ int main(void)
 		TEST(secrets_of_two_stages_open),
 		TEST(a_queue_with_a_gap_goes_before_a_stage),
 		TEST(bad_evidence_releases_nothing),
+		TEST(only_what_the_chip_signed_latches),
 		TEST(replayed_evidence_releases_nothing),
 		TEST(mi_comes_over_a_second_connection),
 		TEST(a_broken_session_is_closed_and_recorded),

@@ -157,7 +157,8 @@ void keeper_lab_prepare(struct keeper_lab *f, uint8_t run, uint32_t stage, struc
 	ret->j.session = f->session;
 	strcpy(ret->j.application, "demo");
 	memset(ret->j.run_id, run, RUN_ID_SIZE);
-	ret->j.measurement_good = ret->j.channel_good = ret->j.chain_good = 1;
+	ret->j.measurement_good = ret->j.signature_good = 1;
+	ret->j.channel_good = ret->j.chain_good = 1;
 	ret->j.has_nonce = ret->j.has_channel_key = 1;
 	memcpy(ret->j.nonce, f->nonce, NONCE_SIZE);
 	memcpy(ret->j.channel_key, f->public_key, HPKE_PUBLIC_SIZE);

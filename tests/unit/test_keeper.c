@@ -150,6 +150,43 @@ static void what_is_missing_of_a_run_is_kept(void **state)
 	assert_false(known(f, 1)->resync);
 }
 
+/* What is refused without a nonce, in one thing each. */
+static const struct {
+	const char *what;
+	bool signature, channel, seen_before, latched;
+} unbound[] = {
+	{ "tampering while the verifier was away", true, true, false, true },
+	{ "a signature that does not verify", false, true, false, false },
+	{ "Claims that were judged before", true, false, true, false },
+	{ "MI that did not come", true, false, false, false },
+};
+
+static void evidence_of_no_session_latches_where_the_chip_signed_it(void **state)
+{
+	struct keeper_lab *f = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(unbound); i++) {
+		char machine[] = "machine 0";
+		struct judgement g;
+
+		print_message("%s\n", unbound[i].what);
+		machine[8] = (char)('0' + i);
+		keeper_lab_hello(f, machine);
+		keeper_lab_enrol(f);
+		f->sequence = 0;
+		keeper_lab_prepare(f, 1, 0, &g);
+		g.j.has_nonce = 0;
+		g.j.measurement_good = 0;
+		g.j.signature_good = unbound[i].signature;
+		g.j.chain_good = unbound[i].signature;
+		g.j.channel_good = unbound[i].channel;
+		g.j.seen_before = unbound[i].seen_before;
+		appraisal_refuse(&g.reasons, "dynamic.code", "", "%s", "");
+		keeper_lab_expect(f, &g, false, 0, "dynamic.code");
+		assert_int_equal(f->fixed.judge_answer.latched, unbound[i].latched);
+	}
+}
+
 /* Latches are one machine's: another one of the fleet goes on. */
 static void a_latch_is_of_one_machine(void **state)
 {
@@ -264,6 +301,7 @@ int main(void)
 		TEST(a_released_secret_opens),
 		TEST(a_refusal_latches_until_readmission),
 		TEST(what_is_missing_of_a_run_is_kept),
+		TEST(evidence_of_no_session_latches_where_the_chip_signed_it),
 		TEST(a_latch_is_of_one_machine),
 		TEST(a_verdict_that_contradicts_its_reasons_releases_nothing),
 		TEST(what_was_appraised_on_old_knowledge_is_not_judged),

@@ -21,15 +21,15 @@ static const struct policy_stage after_dynamic = { .stage = 2,
 
 /* A measurement on which stage 1 is released; each case changes one thing. */
 #define GOOD                                                                                       \
-	.measurement_good = true, .channel_good = true, .nonce = RELEASE_NONCE_GOOD,               \
-	.has_channel_key = true, .stage = 1, .kind = POLICY_STATIC, .run_current = true,           \
-	.asked = &after_static
+	.measurement_good = true, .signature_good = true, .channel_good = true,                    \
+	.nonce = RELEASE_NONCE_GOOD, .has_channel_key = true, .stage = 1, .kind = POLICY_STATIC,   \
+	.run_current = true, .asked = &after_static
 
 /* The same for stage 2 of a run that passed stage 1. */
 #define SECOND_STAGE                                                                               \
-	.measurement_good = true, .channel_good = true, .nonce = RELEASE_NONCE_GOOD,               \
-	.has_channel_key = true, .stage = 2, .kind = POLICY_DYNAMIC, .run_current = true,          \
-	.run_passed = 1, .run_delivered = true, .asked = &after_dynamic
+	.measurement_good = true, .signature_good = true, .channel_good = true,                    \
+	.nonce = RELEASE_NONCE_GOOD, .has_channel_key = true, .stage = 2, .kind = POLICY_DYNAMIC,  \
+	.run_current = true, .run_passed = 1, .run_delivered = true, .asked = &after_dynamic
 
 static const struct {
 	const char *what;
@@ -82,12 +82,38 @@ static const struct {
 	  false,
 	  true,
 	  NULL },
-	{ "a refused measurement without a session does not latch",
+	{ "a refused measurement without a session latches",
 	  { SECOND_STAGE, .measurement_good = false, .nonce = RELEASE_NONCE_NONE, .stage = 0 },
+	  false,
+	  false,
+	  true,
+	  NULL },
+	{ "what the chip did not sign does not latch",
+	  { GOOD, .measurement_good = false, .signature_good = false },
 	  false,
 	  false,
 	  false,
 	  NULL },
+	{ "what the chip did not sign does not latch without a session",
+	  { SECOND_STAGE, .measurement_good = false, .signature_good = false,
+	    .nonce = RELEASE_NONCE_NONE, .stage = 0 },
+	  false,
+	  false,
+	  false,
+	  NULL },
+	{ "a refused measurement without a session that was judged before does not latch",
+	  { SECOND_STAGE, .measurement_good = false, .channel_good = false,
+	    .nonce = RELEASE_NONCE_NONE, .stage = 0 },
+	  false,
+	  false,
+	  false,
+	  NULL },
+	{ "a refused measurement with a used nonce does not latch",
+	  { GOOD, .measurement_good = false, .nonce = RELEASE_NONCE_USED },
+	  false,
+	  false,
+	  false,
+	  "release.nonce" },
 	{ "a refused measurement that may be somebody else's does not latch",
 	  { GOOD, .measurement_good = false, .channel_good = false },
 	  false,
