@@ -178,10 +178,10 @@ static int check_hardware(struct vtpm_check *c)
 	take_result(c, &chip);
 	if (chip.signature_good)
 		return 1;
-	/* Were it refused without a reason, the rest would be read as if it had been good. */
-	if (!c->a->refused)
-		appraisal_refuse(c->a, "evidence.hardware", "a genuine report of the chip",
-				 "one that could not be judged");
+	/* Also where the chip's platform only said that the policy does not name it. */
+	appraisal_refuse(c->a, "evidence.hardware",
+			 "a genuine report of the chip over the paravisor's variable data",
+			 "one that was not found to be");
 	return 0;
 }
 

@@ -201,7 +201,7 @@ static const struct {
 	  "evidence.certificate",
 	  "none" },
 	{ "TDX where the policy names SNP alone", TDX_ALL(ON_TDX), "tdx", "2026-02-25T00:00:00Z",
-	  FIXTURE, "sev-snp: {}, vtpm: {}", EVIDENCE_POLICY, "platforms", "tdx" },
+	  FIXTURE, "sev-snp: {}, vtpm: {}", EVIDENCE_INVALID, "platforms", "tdx" },
 
 	/* Policies. */
 	{ "registers as listed", ALL(MILAN_V3), "milan", "2025-06-01T00:00:00Z", CHALLENGE,
@@ -312,10 +312,212 @@ static void genuine_evidence_gets_the_verdict_it_deserves(void **state)
 	}
 }
 
+/* Every part with a bit flipped: what the chip signed, what it vouches for, the quote, the values.
+ */
+static void a_flipped_bit_is_refused(void **state)
+{
+	static const char *const from[FILES] = ALL(MILAN_V3);
+	CLEANUP(endorsements_freep) struct endorsements *e = NULL;
+	const size_t step = getenv("ASSAY_EVERY_BIT") ? 1 : 29;
+	struct hcl_report hcl;
+	struct alone_try t;
+	const char *why;
+	struct parts p;
+
+	(void)state;
+	shared_evidence_needed();
+	e = chain_of("milan");
+	read_parts(from, &p);
+	assert_int_equal(hcl_report_parse(p.files[HCL].bytes, &hcl, &why), 0);
+	for (size_t part = HCL; part <= KEY; part++) {
+		struct bytes *content = &p.content[part];
+
+		for (size_t bit = 0; bit < 8 * content->len; bit += step) {
+			/* A hex digit in upper case is the same digit; line ends may be missing. */
+			if (part == PCRS && bit % 8 == 5)
+				continue;
+			content->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			alone_try(&(struct alone_try_in){ .files = p.files,
+							  .n = p.n,
+							  .endorsements = e,
+							  .at = "2025-06-01T00:00:00Z",
+							  .report_data = CHALLENGE },
+				  &t);
+			if (t.verdict != EVIDENCE_INVALID)
+				fail_msg("%s: bit %zu of byte 0x%zx", p.files[part].name, bit % 8,
+					 bit / 8);
+			appraisal_done(&t.a);
+			content->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		}
+	}
+	parts_done(&p);
+}
+
+static void a_paravisor_s_report_cut_anywhere_is_refused(void **state)
+{
+	struct bytes raw;
+	struct hcl_report hcl;
+	const char *why = "";
+	size_t end;
+
+	(void)state;
+	shared_evidence_needed();
+	raw = shared_evidence(MILAN_V3, "hcl-report.bin");
+	assert_int_equal(hcl_report_parse(bytes_view(&raw), &hcl, &why), 0);
+	end = (size_t)(hcl.variable.data + hcl.variable.len - raw.data);
+	for (size_t len = 0; len < raw.len; len++) {
+		uint8_t *copy = malloc(len ? len : 1);
+
+		assert_non_null(copy);
+		memcpy(copy, raw.data, len);
+		/* Behind the variable data there is only padding. */
+		if ((hcl_report_parse(view_of(copy, len), &hcl, &why) == 0) != (len >= end))
+			fail_msg("cut to %zu", len);
+		free(copy);
+	}
+	bytes_done(&raw);
+}
+
+/* The JSON of a report made here: only its reading is looked at, nobody signed it. */
+#define N256                                                                                       \
+	"mHSRbgAAhfrYaq4f0zFsxuZkkrvoJIbmndQGo6pP1X-oXc8SHHrT014FpJXAARcoNL9N5NSpbSfIZ0YFLH4qH-"   \
+	"9jfSjeMS2ZCfGPyBnL8Jr-bAH7ExG0kzz_"                                                       \
+	"cXHR31pjRdr5Qt511JYAvwhroyeL1F84q5cM6cVR4sRjyrPi2pU1pWoM"                                 \
+	"-5GIL1SPcxU5H4RPq1KZhXJ67dtquJUZtQhWZT6DcZrGtee-"                                         \
+	"c9TAYamBW0ufyqFs38HduibveXPmEa063WtXu56tXY8EpuO3PN_6Z_tf6bNj1KqwQ316TD_lbVX_vcXmpWg35_"   \
+	"DfsVaUcrMi8bungbhXir2nQZaRcgbfIQ"
+#define AK  "{\"kid\":\"HCLAkPub\",\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" N256 "\"}"
+#define EK  "{\"kid\":\"HCLEkPub\",\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" N256 "\"}"
+#define HEX "00000000000000000000000000000000"
+
+static const struct {
+	const char *what, *json, *why; /* NULL: it is read */
+} texts[] = {
+	{ "one attestation key", "{\"keys\":[" AK "]}", NULL },
+	{ "and an endorsement key before it", "{\"keys\":[" EK "," AK "]}", NULL },
+	{ "and user data", "{\"keys\":[" AK "],\"user-data\":\"" HEX HEX HEX HEX "\"}", NULL },
+	{ "two attestation keys", "{\"keys\":[" AK "," AK "]}", "two attestation keys" },
+	{ "the keys twice", "{\"keys\":[" AK "],\"keys\":[" AK "]}", "without duplicates" },
+	{ "the modulus twice",
+	  "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" N256
+	  "\",\"n\":\"" N256 "\"}]}",
+	  "without duplicates" },
+	{ "no attestation key", "{\"keys\":[" EK "]}", "no attestation key" },
+	{ "no keys", "{}", "no keys" },
+	{ "keys that are no list", "{\"keys\":" AK "}", "no keys" },
+	{ "no JSON", "{\"keys\":[" AK "]", "not one JSON value" },
+	{ "something behind the JSON", "{\"keys\":[" AK "]}{}", "not one JSON value" },
+	{ "a key of another kind",
+	  "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"EC\",\"e\":\"AQAB\",\"n\":\"" N256 "\"}]}",
+	  "not of RSA" },
+	{ "a short modulus",
+	  "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"AQAB\"}]}",
+	  "2048 to 4096" },
+	{ "a modulus with padding",
+	  "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"RSA\",\"e\":\"AQAB\",\"n\":\"" N256 "==\"}]}",
+	  "2048 to 4096" },
+	{ "an exponent of one",
+	  "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"RSA\",\"e\":\"AQ\",\"n\":\"" N256 "\"}]}",
+	  "exponent" },
+	{ "an exponent of five bytes",
+	  "{\"keys\":[{\"kid\":\"HCLAkPub\",\"kty\":\"RSA\",\"e\":\"AQAAAAE\",\"n\":\"" N256
+	  "\"}]}",
+	  "exponent" },
+	{ "user data that are too short", "{\"keys\":[" AK "],\"user-data\":\"" HEX "\"}",
+	  "user data" },
+	{ "user data that are no text", "{\"keys\":[" AK "],\"user-data\":1}", "user data" },
+};
+
+static void put32(struct bytes *b, uint32_t v)
+{
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(bytes_append_u8(b, (uint8_t)(v >> 8 * i)), 0);
+}
+
+static struct bytes made(const char *json, uint32_t kind, uint32_t hash)
+{
+	struct bytes b = BYTES_INIT(HCL_REPORT_MAX);
+	uint32_t n = (uint32_t)strlen(json);
+	uint8_t *room;
+
+	assert_int_equal(bytes_append_text(&b, "HCLA"), 0);
+	put32(&b, 2);
+	put32(&b, 32 + HCL_HARDWARE_SIZE + 20 + n);
+	put32(&b, 2);
+	for (size_t i = 0; i < 4; i++)
+		put32(&b, 0);
+	assert_int_equal(bytes_reserve(&b, HCL_HARDWARE_SIZE, &room), 0);
+	memset(room, 0, HCL_HARDWARE_SIZE);
+	b.len += HCL_HARDWARE_SIZE;
+	put32(&b, 20 + n);
+	put32(&b, 1);
+	put32(&b, kind);
+	put32(&b, hash);
+	put32(&b, n);
+	assert_int_equal(bytes_append_text(&b, json), 0);
+	return b;
+}
+
+static void odd_variable_data_are_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		CLEANUP(bytes_cleanup) struct bytes b = made(texts[i].json, HCL_SNP, 1);
+		const char *why = "it was read";
+		struct hcl_report hcl;
+		int r = hcl_report_parse(bytes_view(&b), &hcl, &why);
+
+		if ((r == 0) != !texts[i].why || (r < 0 && !strstr(why, texts[i].why)))
+			fail_msg("%s: %s", texts[i].what, why);
+	}
+}
+
+/* One byte of the head, which nothing covers: a wrong one must not be read over. */
+static const struct {
+	const char *what;
+	size_t at;
+	uint8_t value;
+} heads[] = {
+	{ "the magic", 0, 'h' },
+	{ "version 0", 4, 0 },
+	{ "version 3", 4, 3 },
+	{ "a longer whole", 9, 0xff },
+	{ "another request", 12, 1 },
+	{ "a status", 16, 1 },
+	{ "reserved bytes", 31, 1 },
+	{ "a longer description", 1217, 0xff },
+	{ "another data version", 1220, 2 },
+	{ "another chip", 1224, 3 },
+	{ "no hash", 1228, 0 },
+	{ "another hash", 1228, 4 },
+	{ "longer data", 1234, 1 },
+};
+
+static void an_odd_head_is_refused(void **state)
+{
+	struct hcl_report hcl;
+	const char *why = "";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		CLEANUP(bytes_cleanup) struct bytes b = made(texts[0].json, HCL_TDX, 3);
+
+		assert_int_equal(hcl_report_parse(bytes_view(&b), &hcl, &why), 0);
+		assert_int_equal(hcl.hash, HASH_SHA512);
+		b.data[heads[i].at] = heads[i].value;
+		if (hcl_report_parse(bytes_view(&b), &hcl, &why) != -EBADMSG)
+			fail_msg("%s", heads[i].what);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(genuine_evidence_gets_the_verdict_it_deserves),
+		cmocka_unit_test(a_flipped_bit_is_refused),
+		cmocka_unit_test(a_paravisor_s_report_cut_anywhere_is_refused),
+		cmocka_unit_test(odd_variable_data_are_refused),
+		cmocka_unit_test(an_odd_head_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
