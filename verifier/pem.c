@@ -53,7 +53,7 @@ static int read_boundary(struct reader *r, const char *head, struct view *ret)
 	e = read_until(r, '-', &label);
 	if (e < 0)
 		return e;
-	if (!starts_with(r, TAIL + 1))
+	if (!starts_with(r, &TAIL[1]))
 		return -EBADMSG;
 	e = read_view(r, strlen(TAIL) - 1, &skipped);
 	if (e < 0)
