@@ -112,7 +112,7 @@ static int filter(void)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
 	for (int family = 0; r == 0 && family < 2; family++) {
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				     SCMP_A0(SCMP_CMP_EQ, family == 0 ? AF_INET : AF_INET6));
+				     SCMP_A0(SCMP_CMP_EQ, family == 0 ? AF_INET : AF_INET6, 0));
 	}
 	/* Memory may become writable or unwritable, never executable. */
 	if (r == 0)
