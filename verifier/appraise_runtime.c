@@ -10,6 +10,18 @@
 
 static const char rule[] = "evidence.runtime_log";
 
+/* Platforms whose chip has no register that assayd could extend. Any other must show it. */
+static const char *const without_register[] = { "soft" };
+
+static bool has_register(const char *platform)
+{
+	for (size_t i = 0; i < ARRAY_LEN(without_register); i++) {
+		if (strcmp(without_register[i], platform) == 0)
+			return false;
+	}
+	return true;
+}
+
 /* What is known of this boot: nothing yet, where the reset count has grown. */
 struct base {
 	uint64_t count;
@@ -103,11 +115,20 @@ static void place_all(const struct appraise_input *in, const struct base *base, 
 	}
 }
 
-static bool well_formed(const Assay__RuntimeLog *log, uint32_t quoted, struct appraisal *a)
+static bool well_formed(const Assay__RuntimeLog *log, const struct evidence_result *chip,
+			struct appraisal *a)
 {
-	if (log->register_ > RUNTIME_REGISTER_MAX || !(quoted >> log->register_ & 1)) {
-		appraisal_refuse(a, rule, "a quoted register that cannot be reset", "register %u",
+	if (log->register_ > RUNTIME_REGISTER_MAX) {
+		appraisal_refuse(a, rule, "a register that cannot be reset", "register %u",
 				 log->register_);
+		return false;
+	}
+	if (!(chip->pcrs_quoted >> log->register_ & 1)) {
+		const char *bank = hash_name(chip->bank);
+
+		appraisal_refuse(a, rule, "a quote of the runtime register in the policy's bank",
+				 "could not be checked: register %u of %s is not quoted",
+				 log->register_, bank ? bank : "no bank");
 		return false;
 	}
 	if (log->n_entries > KEEPER_ENTRIES) {
@@ -134,13 +155,15 @@ int appraise_runtime(const struct appraise_input *in, struct appraisal *a,
 	size_t from;
 	int r;
 
-	if (!result->signature_good || result->chip.pcrs_quoted == 0)
+	/* Without a good signature there is a reason already, and nothing to hold the log to. */
+	if (!result->signature_good || !has_register(in->platform))
 		return 0;
 	if (!log) {
-		appraisal_refuse(a, rule, "the log of the runtime register", "none");
+		appraisal_refuse(a, rule, "the log of the runtime register",
+				 "could not be checked: none");
 		return 0;
 	}
-	if (!well_formed(log, result->chip.pcrs_quoted, a) || !find_base(in, result, a, &base))
+	if (!well_formed(log, &result->chip, a) || !find_base(in, result, a, &base))
 		return 0;
 	if (log->first > base.count || base.count - log->first > log->n_entries) {
 		snprintf(expected, sizeof(expected), "entries up to and after number %" PRIu64,
