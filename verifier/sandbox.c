@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,53 +13,29 @@
 
 /* What libevent, OpenSSL, malloc and logging call once everything is read. */
 static const int allowed[] = {
-	SCMP_SYS(read),
-	SCMP_SYS(write),
-	SCMP_SYS(readv),
-	SCMP_SYS(writev),
-	SCMP_SYS(close),
-	SCMP_SYS(recvfrom),
-	SCMP_SYS(sendto),
-	SCMP_SYS(recvmsg),
-	SCMP_SYS(sendmsg),
-	SCMP_SYS(epoll_wait),
-	SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_pwait2),
-	SCMP_SYS(epoll_ctl),
-	SCMP_SYS(poll),
-	SCMP_SYS(ppoll),
-	SCMP_SYS(accept4),
-	SCMP_SYS(shutdown),
-	SCMP_SYS(getsockopt),
-	SCMP_SYS(setsockopt),
-	SCMP_SYS(getsockname),
-	SCMP_SYS(getpeername),
-	SCMP_SYS(fcntl),
-	SCMP_SYS(fstat),
-	SCMP_SYS(lseek),
-	SCMP_SYS(mmap),
-	SCMP_SYS(munmap),
-	SCMP_SYS(mremap),
-	SCMP_SYS(madvise),
-	SCMP_SYS(brk),
-	SCMP_SYS(futex),
-	SCMP_SYS(clock_gettime),
-	SCMP_SYS(gettimeofday),
-	SCMP_SYS(time),
-	SCMP_SYS(getrandom),
-	SCMP_SYS(timerfd_settime),
-	SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(rt_sigaction),
-	SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(restart_syscall),
-	SCMP_SYS(sigaltstack),
-	SCMP_SYS(sched_yield),
-	SCMP_SYS(getpid),
-	SCMP_SYS(gettid),
-	SCMP_SYS(getuid),
-	SCMP_SYS(geteuid),
-	SCMP_SYS(exit),
-	SCMP_SYS(exit_group),
+	SCMP_SYS(read),		  SCMP_SYS(write),
+	SCMP_SYS(readv),	  SCMP_SYS(writev),
+	SCMP_SYS(close),	  SCMP_SYS(recvfrom),
+	SCMP_SYS(sendto),	  SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg),	  SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),	  SCMP_SYS(epoll_pwait2),
+	SCMP_SYS(epoll_ctl),	  SCMP_SYS(poll),
+	SCMP_SYS(ppoll),	  SCMP_SYS(accept4),
+	SCMP_SYS(shutdown),	  SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),	  SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),	  SCMP_SYS(fcntl),
+	SCMP_SYS(fstat),	  SCMP_SYS(lseek),
+	SCMP_SYS(munmap),	  SCMP_SYS(mremap),
+	SCMP_SYS(madvise),	  SCMP_SYS(brk),
+	SCMP_SYS(futex),	  SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday),	  SCMP_SYS(time),
+	SCMP_SYS(getrandom),	  SCMP_SYS(timerfd_settime),
+	SCMP_SYS(rt_sigreturn),	  SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(restart_syscall),
+	SCMP_SYS(sigaltstack),	  SCMP_SYS(sched_yield),
+	SCMP_SYS(getpid),	  SCMP_SYS(gettid),
+	SCMP_SYS(getuid),	  SCMP_SYS(geteuid),
+	SCMP_SYS(exit),		  SCMP_SYS(exit_group),
 };
 
 static int become(const char *user)
@@ -95,10 +72,13 @@ static int filter(bool dials)
 				ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 				SCMP_A0(SCMP_CMP_EQ, family == 0 ? AF_INET : AF_INET6, 0));
 	}
-	/* Memory may change its protection, and never become executable. */
+	/* Memory may come and change its protection, and is never executable. */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-				     SCMP_A2(SCMP_CMP_MASKED_EQ, 4, 0));
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);

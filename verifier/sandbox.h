@@ -9,8 +9,8 @@
 /*
  * What the appraiser does before it reads the first byte from the network: it becomes
  * that user (when it is root), can gain no privilege any more, and under a seccomp filter can
- * open no file and start no process. dials: it may make connections of its own. -ENOENT: no such
- * user; errors of the kernel.
+ * open no file, start no process and make no memory executable. dials: it may make connections of
+ * its own. -ENOENT: no such user; errors of the kernel.
  */
 MUST_CHECK int sandbox_enter(const char *user, bool dials);
 
