@@ -229,7 +229,7 @@ static void run_xargs(const struct tree *t, const char *const *command)
 	const char *argv[16] = { "xargs", "-0", at, processes, "-n64" };
 	posix_spawn_file_actions_t files;
 	size_t n = 5;
-	int status;
+	int status = 0;
 	pid_t pid;
 
 	snprintf(at, sizeof(at), "-a%s", t->list);
