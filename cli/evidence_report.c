@@ -177,7 +177,7 @@ static void print_values(const struct evidence_judged *j)
 		snprintf(name, sizeof(name), "PCR %u %s", i, hash_name(r->bank));
 		print_hex(name, r->pcrs[i].bytes, r->pcrs[i].size);
 	}
-	if (r->version > 0)
+	if (r->measurement.size > 0)
 		print_line("debug", r->debug ? "YES: the host can look into it" : "no");
 	if (r->tcb[0])
 		print_line("TCB", r->tcb);

@@ -372,12 +372,13 @@ const struct evidence_ops evidence_tdx = {
 	.insecure = false,
 	.verify = tdx_verify,
 	.detect = tdx_quote_begins,
+	.gather = tdx_gather,
 	.show = tdx_show,
-	.proves =
-		"A TD on a genuine Intel TDX platform, started from the MRTD and measured into the "
-		"RTMRs shown,\nmade this quote over the report data shown. Intel's words on its "
-		"TCB were in force at the time.",
-	.proves_not = "Not what software the registers stand for, unless a policy or an event log "
-		      "says so; not when the\nquote was made, unless the report data were fresh; "
-		      "not who runs the machine.",
+	.proves = "A TD on a genuine Intel TDX platform, started from the MRTD and measured into\n"
+		  "the RTMRs shown, made this quote over the report data. What Intel says of the\n"
+		  "platform's TCB was in force at the time.",
+	.proves_not =
+		"What software the registers stand for, unless a policy or an event log says\n"
+		"so; when the quote was made, unless the report data were fresh; who runs\n"
+		"the machine.",
 };

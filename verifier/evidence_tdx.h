@@ -41,6 +41,9 @@ int tdx_check_status(struct tdx_check *c);
 int tdx_check_registers(struct tdx_check *c);
 int tdx_check_event_log(struct tdx_check *c);
 
+int tdx_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
+	       Assay__ChipReport *report, const char **ret_why);
+
 /* The quote's fields as JSON: evidence_tdx_show.c. */
 int tdx_show(const Assay__ChipReport *report, json_t **ret);
 

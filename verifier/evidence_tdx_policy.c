@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "event_list.h"
 #include "eventlog.h"
 #include "evidence_tdx.h"
 
@@ -139,12 +140,41 @@ static const char *replay_fault(const struct eventlog_registers *bank)
 	return NULL;
 }
 
+/* Of a CCEL: 1, 0 where *ret_why says what is wrong with it, or a negative errno. */
+static int replay_ccel(struct view log, struct eventlog_registers *ret, const char **ret_why)
+{
+	CLEANUP(cleanup_mem) struct eventlog_replay *replay = malloc(sizeof(*replay));
+	const struct eventlog_registers *bank;
+	int r;
+
+	/* Too large for the stack of a small thread. */
+	if (!replay)
+		return -ENOMEM;
+	r = eventlog_replay(log, replay, ret_why);
+	if (r == -EBADMSG)
+		return 0;
+	if (r < 0)
+		return r;
+	bank = eventlog_bank_of(replay, HASH_SHA384);
+	*ret_why = replay_fault(bank);
+	if (*ret_why)
+		return 0;
+	*ret = *bank;
+	return 1;
+}
+
+static int replay_list(struct view log, struct eventlog_registers *ret, const char **ret_why)
+{
+	int r = event_list_replay(log, ret, ret_why);
+
+	return r == -EBADMSG ? 0 : r < 0 ? r : 1;
+}
+
 /* A log that is there must be true, asked for or not. */
 int tdx_check_event_log(struct tdx_check *c)
 {
 	struct view log = view_of(c->in->report->event_log.data, c->in->report->event_log.len);
-	CLEANUP(cleanup_mem) struct eventlog_replay *replay = NULL;
-	const struct eventlog_registers *bank;
+	struct eventlog_registers bank;
 	const char *why;
 	int r;
 
@@ -155,24 +185,40 @@ int tdx_check_event_log(struct tdx_check *c)
 				 "none");
 		return 0;
 	}
-	/* Too large for the stack of a small thread. */
-	replay = malloc(sizeof(*replay));
-	if (!replay)
-		return -ENOMEM;
-	r = eventlog_replay(log, replay, &why);
-	if (r == -ENOMEM)
+	r = event_list_begins(log) ? replay_list(log, &bank, &why) : replay_ccel(log, &bank, &why);
+	if (r < 0)
 		return r;
-	bank = r == 0 ? eventlog_bank_of(replay, HASH_SHA384) : NULL;
-	if (r == 0)
-		why = replay_fault(bank);
-	if (why) {
-		appraisal_refuse(c->a, "evidence.event_log", "an event log in CCEL form", "%s",
-				 why);
+	if (r == 0) {
+		appraisal_refuse(c->a, "evidence.event_log",
+				 "an event log in CCEL form, or a JSON list", "%s", why);
 		return 0;
 	}
-	if (!compare_replay(c, bank))
+	if (!compare_replay(c, &bank))
 		return 0;
 	c->result.event_log_replayed = true;
 	appraisal_pass(c->a);
 	return 1;
+}
+
+/* The quote, and a log of either form. */
+int tdx_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
+	       Assay__ChipReport *report, const char **ret_why)
+{
+	struct eventlog log;
+	const char *why;
+
+	(void)arena;
+	(void)ret_why;
+	report->report.data = (uint8_t *)files[at].bytes.data;
+	report->report.len = files[at].bytes.len;
+	for (size_t i = 0; i < n; i++) {
+		struct view v = files[i].bytes;
+
+		if (v.len > EVENT_LOG_MAX || i == at ||
+		    (!event_list_begins(v) && eventlog_open(v, &log, &why) < 0))
+			continue;
+		report->event_log.data = (uint8_t *)v.data;
+		report->event_log.len = v.len;
+	}
+	return 0;
 }

@@ -230,9 +230,9 @@ const struct evidence_ops evidence_tpm = {
 	.gather = tpm_gather,
 	.verify_alone = tpm_verify_alone,
 	.show = tpm_show,
-	.proves = "The attestation key given made this quote over the report data and registers "
-		  "shown; its public part\nsays that it is restricted to what its TPM saw itself.",
-	.proves_not = "Not that the key is of a genuine TPM, or of which machine: that takes its "
-		      "enrolment or the chain\nof its EK. Not when the quote was made, unless the "
+	.proves = "The attestation key given made this quote over the report data and registers\n"
+		  "shown, and says of itself that it signs only what its TPM saw.",
+	.proves_not = "That the key is of a genuine TPM, or of which machine: that takes its\n"
+		      "enrolment, or the chain of its EK; when the quote was made, unless the\n"
 		      "report data were fresh.",
 };

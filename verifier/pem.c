@@ -15,7 +15,7 @@
 
 static bool blank(uint8_t c)
 {
-	return c == '\n' || c == '\r' || c == ' ' || c == '\t' || c == '\0';
+	return c == '\n' || c == '\r' || c == '\0';
 }
 
 static void skip_blank(struct reader *r)

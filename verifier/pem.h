@@ -5,7 +5,7 @@
 #include "bytes.h"
 
 /*
- * PEM (RFC 7468), strictly: nothing but white space and zero padding between the blocks, no
+ * PEM (RFC 7468), strictly: nothing but line ends and zero padding between the blocks, no
  * headers in them, base64 with no bit to spare. A flipped bit is then never read over.
  */
 
