@@ -8,7 +8,6 @@
 
 #include "cleanup.h"
 #include "hpke.h"
-#include "log.h"
 
 static const char seal_info[] = "assay stage secret v1";
 
@@ -313,6 +312,7 @@ static int answer(struct judging *g)
 	a.evidence = g->evidence;
 	a.accepted = g->decision.accepted;
 	a.latched = g->was_latched || g->decision.latch;
+	a.latched_now = g->decision.latch && !g->was_latched;
 	a.stage = g->last.stage;
 	/* What waited in a queue must not replace the nonce that a stage has asked for. */
 	if (g->j->has_nonce) {
@@ -327,15 +327,6 @@ static int answer(struct judging *g)
 		return r;
 	return keeper_write(c->answer, KEEPER_JUDGE_ANSWER, &a,
 			    (struct view[]){ bytes_view(&reasons), bytes_view(&g->sealed) });
-}
-
-static void tell(const struct judging *g)
-{
-	const char *application = g->j->application;
-
-	if (g->decision.latch && !g->was_latched)
-		log_warning("%s: latched; nothing further is released until assay fleet readmit %s",
-			    application, application);
 }
 
 static int judge(struct judging *g)
@@ -360,8 +351,6 @@ static int judge(struct judging *g)
 		r = record_releases(g);
 	if (r == 0)
 		r = answer(g);
-	if (r == 0)
-		tell(g);
 	return r;
 }
 

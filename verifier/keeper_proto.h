@@ -191,6 +191,7 @@ struct keeper_judge_answer {
 	uint64_t evidence;
 	uint8_t accepted;
 	uint8_t latched;
+	uint8_t latched_now; /* by this evidence */
 	uint32_t stage;
 	uint8_t next_nonce[NONCE_SIZE];
 	uint32_t next_valid_ms; /* 0: none, the evidence carried no nonce either */

@@ -124,9 +124,9 @@ static void log_verdict(const struct session_evidence *e, const struct keeper_ju
 		 "boot measurements, M and policy, node %llu, sequence %llu: %s",
 		 (unsigned long long)c->node->number, (unsigned long long)c->sequence,
 		 e->result.measurement_good ? "as expected" : "refused");
-	if (c->channel_key.len > 0)
-		log_step(steps[kind].channel, c->application, "channel key of this measurement: %s",
-			 e->result.channel_good ? "bound to this session" : "refused");
+	if (v->accepted && c->channel_key.len > 0)
+		log_step(steps[kind].channel, c->application,
+			 "channel key of this measurement: bound to this session");
 	log_reasons(c->application, reasons);
 	if (secrets > 0) {
 		log_step(steps[kind].secret, c->application, "%zu secret%s sealed to it and sent",
@@ -137,6 +137,9 @@ static void log_verdict(const struct session_evidence *e, const struct keeper_ju
 	}
 	log_info("%s: %s%s, stage %u%s", c->application, v->accepted ? "accepted" : "refused",
 		 insecure, c->stage, v->latched ? ", latched" : "");
+	if (v->latched_now)
+		log_warning("%s: latched; nothing further is released until assay fleet readmit %s",
+			    c->application, c->application);
 }
 
 static int fill_reasons(struct session *s, const struct appraisal *a, Assay__Verdict *v)

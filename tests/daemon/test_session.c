@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -207,6 +208,82 @@ static void bad_evidence_releases_nothing(void **state)
 	assert_int_equal(lab_count(lab, "SELECT count(*) FROM evidence WHERE accepted = 0"),
 			 ARRAY_LEN(bad));
 	lab_lives_on(lab);
+}
+
+/* What the log says from that place on, in a buffer of the caller. */
+static void read_log(const struct lab *lab, long from, char *to, size_t size)
+{
+	char path[256];
+	size_t n;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/log", lab->directory);
+	f = fopen(path, "r");
+	assert_non_null(f);
+	assert_int_equal(fseek(f, from, SEEK_SET), 0);
+	n = fread(to, 1, size - 1, f);
+	to[n] = 0;
+	fclose(f);
+}
+
+static void expect_lines(const char *text, const char *const *lines)
+{
+	const char *at = text;
+
+	for (; *lines; lines++) {
+		at = strstr(at, *lines);
+		if (!at)
+			fail_msg("'%s' is not in its place of:\n%s", *lines, text);
+	}
+}
+
+/* The lines of a verdict, in the order of the steps; a refusal has none of what comes after. */
+static void the_log_tells_a_verdict_in_order(void **state)
+{
+	static const char *const refused[] = {
+		"A4",
+		"A5",
+		"sequence 1: refused",
+		"static.manifest: expected",
+		"demo: refused",
+		"latched\n",
+		"demo: latched; nothing further is released until assay fleet readmit demo",
+		NULL,
+	};
+	static const char *const accepted[] = {
+		"A4",	   "A5", "sequence 1: as expected", "A6", "bound to this session", "A7",
+		"stage 1", NULL,
+	};
+	struct scripted_measurement m;
+	struct lab *lab = *state;
+	struct scripted a;
+	struct client c;
+	char text[16384];
+	size_t before;
+
+	scripted_open(&a);
+	client_begin(&c, lab, &a, false);
+	read_log(lab, 0, text, sizeof(text));
+	before = strlen(text);
+	client_pass_stage(&c, 1);
+	read_log(lab, (long)before, text, sizeof(text));
+	expect_lines(text, accepted);
+	before += strlen(text);
+
+	scripted_new_run(&a);
+	client_ask_nonce(&c, SCRIPTED_APPLICATION, 1);
+	scripted_measure(&a, ASSAY__CLAIMS__KIND__STATIC, 1, &m);
+	other_manifest(&(struct bad_evidence){ lab, &c, &m });
+	scripted_sign(&a, &m);
+	client_send_evidence(&c, &m, false);
+	client_expect_verdict(&c, false, 0, "static.manifest");
+	read_log(lab, (long)before, text, sizeof(text));
+	expect_lines(text, refused);
+	if (strstr(text, "A6") || strstr(text, "A7") || strstr(text, "bound to this session"))
+		fail_msg("of what was refused:\n%s", text);
+	scripted_measurement_done(&m);
+	client_close(&c);
+	scripted_done(&a);
 }
 
 /* What anybody can send who reaches the port, and what only the machine itself can say. */
@@ -590,6 +667,7 @@ int main(void)
 		TEST(secrets_of_two_stages_open),
 		TEST(a_queue_with_a_gap_goes_before_a_stage),
 		TEST(bad_evidence_releases_nothing),
+		TEST(the_log_tells_a_verdict_in_order),
 		TEST(only_what_the_chip_signed_latches),
 		TEST(replayed_evidence_releases_nothing),
 		TEST(mi_comes_over_a_second_connection),
