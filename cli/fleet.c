@@ -13,7 +13,6 @@ struct fleet_options {
 	struct record record;
 	const char *name;     /* application, or key to forget */
 	const char *attester; /* hex of a key's name */
-	uint64_t stage;
 	bool json;
 };
 
@@ -153,9 +152,7 @@ static int do_readmit(const struct fleet_options *o)
 
 static int do_demand(const struct fleet_options *o)
 {
-	return order(o,
-		     json_pack("{s:s, s:s, s:I}", "do", "demand", "application", o->name, "stage",
-			       (json_int_t)o->stage),
+	return order(o, json_pack("{s:s, s:s}", "do", "demand", "application", o->name),
 		     "a measurement is demanded of the machines that are connected");
 }
 
@@ -180,7 +177,6 @@ static int run(const struct command *c, int argc, char **argv)
 		{ "socket", required_argument, NULL, 'S' },
 		{ "store", required_argument, NULL, 'D' },
 		{ "attester", required_argument, NULL, 'a' },
-		{ "stage", required_argument, NULL, 's' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -197,10 +193,8 @@ static int run(const struct command *c, int argc, char **argv)
 			o.attester = optarg;
 		else if (option == 'j')
 			o.json = true;
-		else if (option != 's')
+		else
 			return command_other_option(c, option);
-		else if (command_number(optarg, 4096, &o.stage) < 0)
-			return command_wrong_use(c, "'%s' is not a stage", optarg);
 	}
 	if (optind == argc)
 		return command_wrong_use(c, "what is to be done is missing");
@@ -221,8 +215,7 @@ const struct command command_fleet = {
 	.name = "fleet",
 	.arguments = "list | show NAME | readmit NAME | demand NAME | forget KEY",
 	.summary = "The verifier's machines and applications",
-	.options =
-		"      --attester KEY    this machine alone: its key's name in hex\n"
-		"      --stage N         demand: the measurement of this stage\n" RECORD_HELP_ROWS,
+	.options = "      --attester KEY    this machine alone: its key's name in "
+		   "hex\n" RECORD_HELP_ROWS,
 	.run = run,
 };

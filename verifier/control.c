@@ -47,7 +47,6 @@ struct subject {
 	const char *application; /* NULL: none */
 	uint8_t key_name[KEEPER_KEY_NAME_MAX];
 	size_t key_name_len; /* 0: none */
-	uint32_t stage;
 	int64_t after;
 };
 
@@ -55,16 +54,12 @@ struct subject {
 static const char *read_subject(json_t *request, struct subject *ret)
 {
 	const char *key = json_string_value(json_object_get(request, "attester"));
-	json_int_t stage = json_integer_value(json_object_get(request, "stage"));
 	size_t len = key ? strlen(key) / 2 : 0;
 
 	ret->application = json_string_value(json_object_get(request, "application"));
 	ret->after = json_integer_value(json_object_get(request, "after"));
 	if (ret->application && !application_name_valid(ret->application))
 		return "not an application's name";
-	if (stage < 0 || stage > STAGE_MAX)
-		return "not a stage";
-	ret->stage = (uint32_t)stage;
 	if (key && (len == 0 || len > sizeof(ret->key_name) ||
 		    hex_decode_exact(key, ret->key_name, len) < 0))
 		return "not the name of an attester's key in hex";
@@ -123,7 +118,6 @@ static int demand_now(struct control *c, const struct subject *s, const char *re
 	keeper_text(d.reason, sizeof(d.reason), reason);
 	memcpy(d.key_name, s->key_name, s->key_name_len);
 	d.key_name_len = (uint8_t)s->key_name_len;
-	d.stage = s->stage;
 	return c->demand(c->arg, &d, KEEPER_DEMAND);
 }
 
@@ -141,7 +135,8 @@ static json_t *do_readmit(struct control *c, const struct subject *s)
 				  c->clock(), &n);
 	if (r == 0)
 		log_notice("%s: readmitted, %zu latched", s->application, n);
-	answer = in_transaction(c, r, json_pack("{s:b, s:I}", "ok", 1, "readmitted", (json_int_t)n));
+	answer =
+		in_transaction(c, r, json_pack("{s:b, s:I}", "ok", 1, "readmitted", (json_int_t)n));
 	if (r < 0 || n == 0)
 		return answer;
 	/* The attester learns of it by being asked to measure; one that is away, when it comes. */

@@ -117,7 +117,6 @@ static const struct {
 	NUMBER(KEEPER_JUDGE, keeper_judge, runtime_register, EVIDENCE_PCRS - 1),
 	NUMBER(KEEPER_RECEIPT, keeper_receipt, stage, STAGE_MAX),
 	NUMBER(KEEPER_DEMAND, keeper_demand, key_name_len, KEEPER_KEY_NAME_MAX),
-	NUMBER(KEEPER_DEMAND, keeper_demand, stage, STAGE_MAX),
 	NUMBER(KEEPER_END, keeper_demand, key_name_len, KEEPER_KEY_NAME_MAX),
 #undef NUMBER
 };

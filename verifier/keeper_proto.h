@@ -232,7 +232,6 @@ struct keeper_demand {
 	uint8_t key_name[KEEPER_KEY_NAME_MAX];
 	char application[KEEPER_NAME_MAX];
 	char reason[KEEPER_WHY_MAX]; /* passed on to the attester */
-	uint32_t stage;
 };
 
 /* Room for the fixed part of any message. */

@@ -182,7 +182,7 @@ static void on_unasked(void *arg, uint32_t type, const union keeper_any *fixed,
 		if (type == KEEPER_END)
 			session_refuse(session, "session.forgotten", "the attester was forgotten");
 		else if (session_policy(session, d->application))
-			session_challenge(session, d->application, d->stage, true, d->reason);
+			session_challenge(session, d->application, 0, true, d->reason);
 	}
 }
 
