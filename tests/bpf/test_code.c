@@ -254,13 +254,28 @@ static int end_first_thread(struct running *x, void *arg)
 	pthread_exit(NULL);
 }
 
+/* Waits until the first thread has really ended, as the process's state tells. */
+static void wait_for_zombie(pid_t pid)
+{
+	char path[32], text[512] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (int i = 0; i < 5000 && !strstr(text, ") Z "); i++) {
+		CLEANUP(cleanup_fd) int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		assert_true(read(fd, text, sizeof(text) - 1) > 0);
+		usleep(1000);
+	}
+	assert_non_null(strstr(text, ") Z "));
+}
+
 static void code_is_seen_when_the_first_thread_has_ended(void **state)
 {
 	pid_t pid = running_start(&app, end_first_thread, NULL);
 	const Assay__Mi *m;
 
 	running_hear(&app);
-	usleep(20000);
+	wait_for_zombie(pid);
 	m = node();
 	assert_int_equal(m->n_processes, 1);
 	assert_int_equal(m->processes[0]->pid, pid);
