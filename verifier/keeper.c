@@ -61,6 +61,8 @@ static int on_enrol(struct keeper_call *c)
 	else
 		r = store_log(c->keeper->store, c->now.at_ns, "enrolment refused", c->session.id,
 			      key_name, NULL, json_pack("{s:s}", "why", e->why));
+	if (r == -EEXIST)
+		c->why = "this chip is enrolled under another key: assay fleet forget it first";
 	return r < 0 ? r : done(c);
 }
 

@@ -16,8 +16,14 @@
  * message of the network's own formats is parsed by the keeper. Both ends are the same program on
  * the same machine, so integers are in its own order.
  *
- * The appraiser is not trusted with more than its verdict on a measurement. Every field is checked
- * here against the limits below; what it may ask is the table in keeper_proto.c.
+ * Signature, policy and channel key are the appraiser's word. One that was taken over could
+ * enrol a machine that does not exist, open sessions for any machine, call any measurement good,
+ * name a channel key of its own, and so be given every secret that a policy releases, stage after
+ * stage; latch any application; and impersonate the verifier, whose TLS key it holds. It could not
+ * read a secret that no policy releases, have one again for the same nonce, skip a stage or a
+ * nonce's age, pass the latch of a machine, open it, or take a row out of the record: these are
+ * the keeper's. Every field is checked here against the limits below; what it may ask, and when,
+ * is the table in keeper.c.
  */
 
 #define KEEPER_APPLICATIONS 64

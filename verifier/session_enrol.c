@@ -34,7 +34,8 @@ static void on_recorded(void *arg, uint32_t type, const union keeper_any *fixed,
 	struct session *s = arg;
 
 	if (type != KEEPER_DONE) {
-		session_fail(s, "the keeper did not enrol the attester");
+		send_enrolled(s, false, fixed->failed.why);
+		session_refuse(s, "session.enrolment", "%s", fixed->failed.why);
 		return;
 	}
 	log_notice("%s: enrolled%s", s->peer, s->insecure ? " (insecure platform)" : "");

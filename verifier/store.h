@@ -81,7 +81,10 @@ MUST_CHECK int store_session_find(struct store *s, uint64_t id, struct store_ses
 MUST_CHECK int store_session_close(struct store *s, uint64_t id, const char *why,
 				   struct store_time now);
 
-/* Remembers the session's machine. blobs as in keeper_enrol. */
+/*
+ * Remembers the session's machine. blobs as in keeper_enrol. -EEXIST: that EK certificate is
+ * enrolled under another key, of a machine that was not forgotten.
+ */
 MUST_CHECK int store_enrol(struct store *s, const struct store_session *session,
 			   const struct view blobs[4], struct store_time now);
 

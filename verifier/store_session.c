@@ -161,8 +161,18 @@ int store_enrol(struct store *s, const struct store_session *session, const stru
 {
 	struct view key_name = view_of(session->key_name, session->key_name_len);
 	json_t *detail;
+	int64_t others;
 	int r;
 
+	/* A chip is one machine: under a second key it would have neither latch nor history. */
+	r = sql_number(s->db, &others, "bbb",
+		       "SELECT count(*) FROM attesters WHERE ek_certificate = ? AND length(?) > 0"
+		       " AND key_name <> ? AND forgotten_ns IS NULL",
+		       blobs[2], blobs[2], key_name);
+	if (r == 0 && others > 0)
+		r = -EEXIST;
+	if (r < 0)
+		return r;
 	/* A machine that was forgotten comes back under its old number, its history with it. */
 	r = sql_run(s->db, "btibbbbi",
 		    "INSERT INTO attesters (key_name, platform, insecure, ak_public, ek_public,"

@@ -121,17 +121,24 @@ void keeper_lab_hello(struct keeper_lab *f, const char *key_name)
 	f->session = f->fixed.hello_answer.session;
 }
 
-void keeper_lab_enrol(struct keeper_lab *f)
+void keeper_lab_enrol_chip(struct keeper_lab *f, const char *ek_certificate)
 {
 	struct keeper_enrol e;
 
 	memset(&e, 0, sizeof(e));
 	e.session = f->session;
 	e.accepted = 1;
-	assert_int_equal(
-		keeper_lab_ask(f, KEEPER_ENROL, &e,
-			       (struct view[]){ view_text("ak"), view_text("ek"), { 0 }, { 0 } }),
-		0);
+	assert_int_equal(keeper_lab_ask(f, KEEPER_ENROL, &e,
+					(struct view[]){ view_text("ak"),
+							 view_text("ek"),
+							 view_text(ek_certificate),
+							 { 0 } }),
+			 0);
+}
+
+void keeper_lab_enrol(struct keeper_lab *f)
+{
+	keeper_lab_enrol_chip(f, "");
 	assert_int_equal(f->type, KEEPER_DONE);
 }
 

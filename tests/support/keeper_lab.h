@@ -50,6 +50,8 @@ int keeper_lab_ask(struct keeper_lab *f, uint32_t type, const void *fixed,
 		   const struct view *blobs);
 void keeper_lab_hello(struct keeper_lab *f, const char *key_name);
 void keeper_lab_enrol(struct keeper_lab *f);
+/* With that EK certificate; the answer is in f. */
+void keeper_lab_enrol_chip(struct keeper_lab *f, const char *ek_certificate);
 void keeper_lab_nonce(struct keeper_lab *f, uint32_t stage);
 
 /* A session of an enrolled machine. */

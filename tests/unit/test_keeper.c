@@ -268,6 +268,34 @@ static void a_forgotten_machine_is_not_enrolled(void **state)
 	keeper_lab_assert_whole(f);
 }
 
+/* A second key would come without the latch of the first. */
+static void a_chip_is_enrolled_under_one_key(void **state)
+{
+	struct keeper_lab *f = *state;
+
+	keeper_lab_hello(f, "machine");
+	keeper_lab_enrol_chip(f, "certificate");
+	assert_int_equal(f->type, KEEPER_DONE);
+	keeper_lab_hello(f, "another key");
+	keeper_lab_enrol_chip(f, "certificate");
+	assert_int_equal(f->type, KEEPER_FAILED);
+	keeper_lab_hello(f, "another key");
+	assert_false(f->fixed.hello_answer.known);
+	/* Another chip, the same key again, and what the owner has forgotten. */
+	keeper_lab_enrol_chip(f, "another certificate");
+	assert_int_equal(f->type, KEEPER_DONE);
+	keeper_lab_hello(f, "machine");
+	keeper_lab_enrol_chip(f, "certificate");
+	assert_int_equal(f->type, KEEPER_DONE);
+	assert_int_equal(store_begin(f->keeper.store), 0);
+	assert_int_equal(store_forget(f->keeper.store, view_text("machine"), f->now), 0);
+	assert_int_equal(store_commit(f->keeper.store), 0);
+	keeper_lab_hello(f, "a third key");
+	keeper_lab_enrol_chip(f, "certificate");
+	assert_int_equal(f->type, KEEPER_DONE);
+	keeper_lab_assert_whole(f);
+}
+
 static void a_receipt_is_for_a_release(void **state)
 {
 	struct keeper_lab *f = *state;
@@ -307,6 +335,7 @@ int main(void)
 		TEST(what_was_appraised_on_old_knowledge_is_not_judged),
 		TEST(nothing_is_judged_before_enrolment),
 		TEST(a_forgotten_machine_is_not_enrolled),
+		TEST(a_chip_is_enrolled_under_one_key),
 		TEST(a_receipt_is_for_a_release),
 	};
 
