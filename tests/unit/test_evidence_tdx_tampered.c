@@ -136,11 +136,12 @@ static void every_flipped_bit_of_the_collateral_is_refused(void **state)
 
 static void a_quote_cut_anywhere_is_refused(void **state)
 {
-	size_t whole = good.quote.len, n = 0;
 	struct tdx_outcome o;
+	size_t whole, n = 0;
 
 	(void)state;
 	begin();
+	whole = good.quote.len;
 	for (good.quote.len = 0; good.quote.len < whole; good.quote.len++) {
 		o = tdx_judge(&good);
 		if (o.verdict != EVIDENCE_INVALID || !strstr(o.rules, "evidence.format"))
