@@ -251,10 +251,55 @@ static void the_owner_decides_what_of_the_genuine_is_accepted(void **state)
 	}
 }
 
+#define PLATFORM "application: a\nplatforms:\n  sev-snp: "
+#define AT	 "p:3: platforms.sev-snp."
+
+static const struct {
+	const char *what, *text, *problem; /* a part of it */
+} wrong[] = {
+	{ "a measurement that is too short", PLATFORM "{measurement: [00ff]}\n",
+	  AT "measurement[0]: expected 96 hex digits" },
+	{ "host data of another size", PLATFORM "{host_data: [00]}\n",
+	  AT "host_data[0]: expected 64 hex digits" },
+	{ "a VMPL that does not exist", PLATFORM "{vmpl_max: 4}\n",
+	  AT "vmpl_max: expected a whole number from 0 to 3" },
+	{ "a component that does not fit", PLATFORM "{minimum_tcb: {snp: 256}}\n",
+	  AT "minimum_tcb.snp: expected a whole number from 0 to 255" },
+	{ "a component that does not exist", PLATFORM "{minimum_tcb: {spl: 1}}\n",
+	  AT "minimum_tcb.spl: expected one of the keys" },
+	{ "a product that does not exist", PLATFORM "{products: [milan, rome]}\n",
+	  AT "products[1]: expected milan, genoa or turin, found \"rome\"" },
+	{ "a key that does not exist", PLATFORM "{keys: [vek]}\n", AT "keys[0]: expected vcek" },
+	{ "a flag that does not exist", PLATFORM "{platform: {require: [smtp]}}\n",
+	  AT "platform.require[0]: expected the name of a flag" },
+	{ "a flag of the other structure", PLATFORM "{guest_policy: {deny: [tsme]}}\n",
+	  AT "guest_policy.deny[0]: expected the name of a flag" },
+	{ "a flag required and denied", PLATFORM "{platform: {require: [smt], deny: [smt]}}\n",
+	  AT "platform: expected a flag to be required or denied, found both" },
+	{ "debugging perhaps", PLATFORM "{debug: maybe}\n", AT "debug: expected" },
+	{ "a key of ours that is none", PLATFORM "{mesurement: []}\n",
+	  AT "mesurement: expected one of the keys" },
+};
+
+static void wrong_rules_are_refused_with_their_lines(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		char *error = NULL;
+		struct policy *p;
+
+		if (policy_parse(view_text(wrong[i].text), "p", &p, &error) != -EINVAL ||
+		    !strstr(error, wrong[i].problem))
+			fail_msg("%s: %s", wrong[i].what, error ? error : "it was read");
+		free(error);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_owner_decides_what_of_the_genuine_is_accepted),
+		cmocka_unit_test(wrong_rules_are_refused_with_their_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
