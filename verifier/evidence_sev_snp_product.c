@@ -5,13 +5,13 @@
 
 /* AMD 57230 (VCEK certificate and KDS), "TCB version": up to Genoa, and from Turin on. */
 static const struct snp_component tcb_of_milan[SNP_TCB_SIZE] = {
-	{ "boot loader", 1 }, { "TEE", 2 },	   { "reserved 4", 4 }, { "reserved 5", 5 },
-	{ "reserved 6", 6 },  { "reserved 7", 7 }, { "SNP", 3 },	{ "microcode", 8 },
+	{ "bootloader", 1 }, { "tee", 2 },	  { "reserved_4", 4 }, { "reserved_5", 5 },
+	{ "reserved_6", 6 }, { "reserved_7", 7 }, { "snp", 3 },	       { "microcode", 8 },
 };
 
 static const struct snp_component tcb_of_turin[SNP_TCB_SIZE] = {
-	{ "FMC", 9 },	     { "boot loader", 1 }, { "TEE", 2 },	{ "SNP", 3 },
-	{ "reserved 5", 5 }, { "reserved 6", 6 },  { "reserved 7", 7 }, { "microcode", 8 },
+	{ "fmc", 9 },	     { "bootloader", 1 }, { "tee", 2 },	       { "snp", 3 },
+	{ "reserved_5", 5 }, { "reserved_6", 6 }, { "reserved_7", 7 }, { "microcode", 8 },
 };
 
 static const struct snp_product milan = {
