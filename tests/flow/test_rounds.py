@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real applications, measured by a real TPM, given their secrets."""
 import json
+import os
 import re
 
 from lab import Failure, free_port, run, until
@@ -308,3 +309,67 @@ def test_status_and_log(lab):
     done = lab.assay("log", "show", "--json", "--store", lab.path("verifier.db"), check=False)
     check(done.returncode == 0, done.stdout + done.stderr)
     json.loads(done.stdout)
+
+
+def test_queue_overflows_while_the_verifier_is_away(lab):
+    """The oldest are dropped, the next Claims say so, and nothing is refused for it."""
+    machine(lab)
+    web = Nginx(lab)
+    web.measure()
+    web.policy()
+    lab.start_verifier()
+    assayd = lab.start_assayd(web.application(nodes="[{every: 200ms}]"), extra="queue: 4\n")
+    until("a dynamic measurement", lambda: accepted(lab, "web", "dynamic") >= 1, 40)
+    lab.verifier.stop()
+    assayd.wait_for("measurements dropped", 30)
+    lab.start_verifier()
+    before = accepted(lab, "web", "dynamic")
+    until("measurements in the new session", lambda: lab.rows(
+        "select count(*) from evidence where application = 'web' and accepted = 1 and "
+        "length(nonce) > 0")[0][0] >= 4 and accepted(lab, "web", "dynamic") > before + 4, 30)
+    check(refused(lab, "web") == 0, "evidence was refused for what the queue dropped")
+    sequences = [row[0] for row in lab.rows("select sequence from evidence order by id")]
+    check(sequences != list(range(1, len(sequences) + 1)), "nothing was dropped")
+
+
+def test_last_measurements_of_a_run_are_reported(lab):
+    """report: every N: an unfinished batch gets its chip report when the application ends."""
+    machine(lab)
+    lab.measure("short", "/bin/sleep")
+    lab.policy("short", """report_every: {max: 1000}
+static: {manifest: short.mtree}
+dynamic:
+  start_time: {unchanged: true}
+""")
+    lab.start_verifier()
+    assayd = lab.start_assayd("""  - name: short
+    exec: [/bin/sleep, "2"]
+    user: nobody
+    measure: {static: false, dynamic: true}
+    time_nodes: [{every: 200ms, report: every 1000}]
+""")
+    assayd.wait_for("short: ended with status 0", 20)
+    nodes = int(re.findall(r"time node (\d+)", assayd.text())[-1])
+    until("all measurements recorded", lambda: accepted(lab, "short", "dynamic") == nodes, 20)
+    check(nodes >= 5, f"{nodes} nodes")
+
+
+def test_frozen_until_readmitted(lab):
+    """on_refusal: freeze; the owner mends the policy's cause and readmits."""
+    machine(lab)
+    web = Nginx(lab)
+    web.measure()
+    web.policy(extra="  disk: {used: {max: 1MiB}}\n")
+    big = f"{web.dir}/var/big"
+    lab.start_verifier()
+    assayd = lab.start_assayd(web.application(
+        nodes="[{every: 500ms}, {on: demand}]",
+        extra=f"    on_refusal: freeze\n    storage: [{web.dir}/var]\n"))
+    until("nginx serving", web.get, 40)
+    with open(big, "wb") as f:
+        f.write(bytes(2 << 20))
+    assayd.wait_for("refused by the verifier: .*dynamic.disk", 30)
+    until("nginx frozen", lambda: web.get() is None, 10)
+    os.unlink(big)
+    lab.fleet("readmit", "web")
+    until("nginx serving again", web.get, 20)
