@@ -17,8 +17,6 @@
 #define ARENA_MAX (4 * 1024 * 1024)
 
 CLEANUP_FUNCTION(struct arena *, arena_free)
-CLEANUP_FUNCTION(struct policy *, policy_free)
-CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 
 /* What was asked for. */
 struct request {
