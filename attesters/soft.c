@@ -196,7 +196,8 @@ static int soft_open(const struct attester_config *config, struct attester **ret
 static int soft_identity(struct attester *a, struct attester_identity *ret)
 {
 	struct soft *s = (struct soft *)a;
-	struct attester_identity i = { .key_name = BYTES_INIT(DIGEST_MAX) };
+	struct attester_identity i = { .key_name = BYTES_INIT(DIGEST_MAX),
+				       .ak_public = BYTES_INIT((size_t)s->spki_len) };
 	struct digest name;
 	int r;
 
@@ -204,8 +205,12 @@ static int soft_identity(struct attester *a, struct attester_identity *ret)
 	if (r < 0)
 		return r;
 	r = bytes_append_view(&i.key_name, digest_view(&name));
-	if (r < 0)
+	if (r == 0)
+		r = bytes_append(&i.ak_public, s->spki, (size_t)s->spki_len);
+	if (r < 0) {
+		attester_identity_done(&i);
 		return r;
+	}
 	*ret = i;
 	return 0;
 }

@@ -134,6 +134,8 @@ static int on_challenge(struct net *n, const Assay__ToAttester *m)
 	out.valid_ms = c->valid_ms;
 	out.demand = c->demand;
 	out.runtime_log_known = c->runtime_log_known;
+	/* Only now does it take us: one that refuses after the handshake is not asked in a storm. */
+	n->backoff_ms = BACKOFF_FIRST_MS;
 	return to_monitor(n, PRIVSEP_CHALLENGE, &out, sizeof(out));
 }
 
@@ -317,7 +319,6 @@ static void on_session_event(struct bufferevent *bev, short what, void *arg)
 		}
 		event_del(n->handshake_timer);
 		n->up = true;
-		n->backoff_ms = BACKOFF_FIRST_MS;
 		n->last_problem[0] = '\0';
 		footprint_trim(); /* nothing of the handshake is needed again */
 		if (to_monitor(n, PRIVSEP_UP, &up, sizeof(up)) < 0)

@@ -30,7 +30,7 @@ struct attester {
 /* For Hello and enrolment. All owned; ended with attester_identity_done. */
 struct attester_identity {
 	struct bytes key_name;       /* the AK's TPM name; SHA-256 of the key for soft */
-	struct bytes ak_public;      /* TPMT_PUBLIC */
+	struct bytes ak_public;      /* TPMT_PUBLIC; SubjectPublicKeyInfo for soft */
 	struct bytes ek_public;      /* TPMT_PUBLIC */
 	struct bytes ek_certificate; /* DER; empty: the chip has none */
 	struct bytes ek_chain;       /* DER certificates, one after the other */

@@ -373,3 +373,20 @@ def test_frozen_until_readmitted(lab):
     os.unlink(big)
     lab.fleet("readmit", "web")
     until("nginx serving again", web.get, 20)
+
+
+def test_soft_for_development(lab):
+    """A key file in place of a chip: the whole way, marked insecure in every output."""
+    lab.pki()
+    worker = Worker(lab, blocks=2)
+    worker.measure()
+    worker.policy()
+    verifier = lab.start_verifier()
+    assayd = lab.start_assayd(worker.application())
+    assayd.wait_for("all stages done", 60)
+    check(lab.released() == ["block-1-key", "block-2-key"], str(lab.released()))
+    check(assayd.text().count("INSECURE") >= 4, "assayd does not say that it proves nothing")
+    check("INSECURE" in verifier.text() or "insecure" in verifier.text(), "the verifier does not")
+    check(lab.status("worker") is None or lab.status("worker")["insecure"], "the status does not")
+    listed = lab.fleet("list", "--json").stdout
+    check("insecure" in listed, listed)
