@@ -422,17 +422,18 @@ static void the_report_data_are_those_expected(void **state)
 static void in_a_session_it_must_cover_the_claims(void **state)
 {
 	Assay__ChipReport report = ASSAY__CHIP_REPORT__INIT;
-	struct policy *p = policy_of("tdx: {}");
-	struct evidence_input in = { .report = &report, .policy = p };
+	struct evidence_input in = { .report = &report };
+	struct policy *p;
 	struct evidence_result result;
 	struct endorsements *e;
 	struct tdx_files f;
 	struct appraisal a;
 
 	(void)state;
-	if (!p)
-		fail();
+	/* Skipping leaves the function: nothing is made before. */
 	shared_evidence_needed();
+	p = policy_of("tdx: {}");
+	in.policy = p;
 	f = tdx_files(QUOTES, "v5-td15-90c06f000000-uptodate.quote", "2026-03_90c06f000000",
 		      "2026-03-20T00:00:00Z");
 	e = tdx_endorsements(&f);
