@@ -222,7 +222,7 @@ stages:
     deliver: {{others: socket}}
 """)
     assayd.wait_for("stage 1 passed", 60)
-    assayd.wait_for("stage 2: [1-9]", 60)
+    assayd.wait_for(r"(?m)^stage 2: [1-9]", 60)
     check(lab.released() == ["one"], str(lab.released()))
     check("dynamic.listen" in reasons(lab, "server"), reasons(lab, "server"))
 
