@@ -71,7 +71,6 @@ struct application {
 	/* Measurements that wait for the chip report that will cover them (report: every N). */
 	struct queued_measurement *batch;
 	size_t batch_n, batch_bytes;
-	uint64_t batch_runtime_end; /* entries of the runtime log up to the last of them */
 
 	struct round *round; /* under way; NULL: none */
 	struct queue queue;

@@ -177,6 +177,8 @@ static void on_start_failed(void *arg, const char *step, int error)
 static void run_ended(struct application *a)
 {
 	schedule_stop(a->schedule);
+	if (a->round)
+		round_hand_over(a->round);
 	batch_close(a);
 	application_run_clear(a);
 	a->state = a->refused ? APPLICATION_REFUSED : APPLICATION_ENDED;

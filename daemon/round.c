@@ -407,7 +407,6 @@ static int step_send(struct round *r)
 	r->handed_on = true;
 	if (r->covered) {
 		batch_add(a, m);
-		a->batch_runtime_end = r->runtime_end;
 		return 0;
 	}
 	log_step(r->kind == ASSAY__CLAIMS__KIND__STATIC ? "A3" : "B5", name_of(r),
@@ -606,6 +605,19 @@ void round_abandon(struct round *r)
 	r->abandoned = true;
 	if (r->jobs == 0)
 		round_free(r);
+}
+
+void round_hand_over(struct round *r)
+{
+	struct queued_measurement *m;
+
+	if (!r->covered || !r->linked || r->handed_on)
+		return;
+	m = take_measurement(r);
+	if (!m)
+		return;
+	r->handed_on = true;
+	batch_add(r->app, m);
 }
 
 uint32_t round_stage(const struct round *r)

@@ -40,6 +40,12 @@ void round_start(struct application *a, const struct round_in *in);
  * out. */
 void round_abandon(struct round *r);
 
+/*
+ * The run ends: a measurement that waits for the chip only to be extended joins the
+ * batch now, whose report comes after it on the chip thread.
+ */
+void round_hand_over(struct round *r);
+
 uint32_t round_stage(const struct round *r);
 bool round_is_static(const struct round *r);
 

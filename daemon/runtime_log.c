@@ -243,6 +243,16 @@ void runtime_log_abort(struct runtime_log *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
+uint64_t runtime_log_end(struct runtime_log *l)
+{
+	uint64_t end;
+
+	pthread_mutex_lock(&l->lock);
+	end = l->count;
+	pthread_mutex_unlock(&l->lock);
+	return end;
+}
+
 void runtime_log_known(struct runtime_log *l, uint64_t count)
 {
 	pthread_mutex_lock(&l->lock);

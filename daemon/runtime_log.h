@@ -34,6 +34,9 @@ MUST_CHECK int runtime_log_prepare(struct runtime_log *l, const struct digest *e
 MUST_CHECK int runtime_log_commit(struct runtime_log *l, uint64_t *ret_end);
 void runtime_log_abort(struct runtime_log *l);
 
+/* Entries extended so far. On the chip thread this is what the register holds. */
+uint64_t runtime_log_end(struct runtime_log *l);
+
 /* The verifier has this many entries: older ones need not be sent again. */
 void runtime_log_known(struct runtime_log *l, uint64_t count);
 
