@@ -198,7 +198,7 @@ print("stage 2:", stage(2), flush=True)
 time.sleep(60)
 """)
     python = os.path.realpath("/usr/bin/python3")
-    assay = lab.program("assay")
+    assay = lab.public("assay")
     lab.secret("one", "1")
     lab.secret("two", "2")
     lab.measure("server", python, script, assay)
@@ -239,7 +239,7 @@ def test_foreign_caller_on_the_socket(lab):
     done = lab.assay("secret", "get", "block-1-key", check=False)
     check(done.returncode != 0 and not done.stdout, f"got {done.stdout!r}")
     as_nobody = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups",
-                                lab.program("assay"), "secret", "get", "--stage", "1"],
+                                lab.public("assay"), "secret", "get", "--stage", "1"],
                                env=dict(os.environ, ASSAY_SOCKET=lab.path("run", "app.sock")),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30)
     check(as_nobody.returncode != 0 and not as_nobody.stdout, f"got {as_nobody.stdout!r}")
@@ -249,12 +249,13 @@ def test_foreign_caller_on_the_socket(lab):
 
 def test_stage_out_of_order_is_refused_by_assayd(lab):
     machine(lab)
+    assay = lab.public("assay")
     script = lab.write("jump.sh", f"""#!/bin/dash
-{lab.program('assay')} stage begin 2 --wait
+{assay} stage begin 2 --wait
 echo "jump: $?"
 sleep 60
 """, 0o755)
-    tools = [script, "/bin/dash", lab.program("assay"), "/usr/bin/sleep"]
+    tools = [script, "/bin/dash", assay, "/usr/bin/sleep"]
     lab.secret("one", "1")
     lab.secret("two", "2")
     lab.measure("jump", *tools)

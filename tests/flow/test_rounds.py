@@ -106,7 +106,7 @@ def test_redis_in_four_stages(lab):
     port = free_port()
     for i in range(1, 5):
         lab.secret(f"part-{i}", f"value of part {i}\n")
-    assay = lab.program("assay")
+    assay = lab.public("assay")
     socket = lab.path("run", "app.sock")
     script = lab.write("stages.sh", f"""#!/bin/dash
 {REDIS} --port {port} --bind 127.0.0.1 --save '' --dir /tmp --daemonize no &

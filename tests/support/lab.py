@@ -233,6 +233,11 @@ class Lab:
     def program(self, name):
         return os.path.join(self.bin, name)
 
+    def public(self, name):
+        """A copy of the program that every user may execute, wherever the checkout is."""
+        os.makedirs(self.path("bin"), mode=0o755, exist_ok=True)
+        return shutil.copy(self.program(name), self.path("bin", name))
+
     # What a machine and an owner have.
 
     def with_tpm(self, boot=True):
