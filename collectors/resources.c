@@ -17,6 +17,12 @@
 /* Most seldom that it is read: it costs more than all the rest of this item. */
 #define PSS_INTERVAL_NS 1000000000ULL
 
+/*
+ * Over a shorter time no share of CPU is said: the kernel charges in lumps, and milliseconds
+ * after its start a program may show more than there are processors. The next one covers it.
+ */
+#define SHARE_INTERVAL_NS 50000000ULL
+
 /* A process outside the cgroup as last seen. */
 struct outside {
 	pid_t pid;
@@ -33,7 +39,9 @@ struct resources {
 	uint64_t outside_ns;
 	struct outside *outside; /* in order of pid */
 	size_t n_outside;
-	uint64_t last_ns; /* at the previous node */
+	uint64_t last_ns;		    /* at the previous node */
+	uint64_t share_at_ns, share_cpu_ns; /* when the share was last taken; CPU used by then */
+	uint64_t share_milli;
 	uint64_t pss, pss_at_ns;
 	size_t pss_processes;
 };
@@ -114,6 +122,7 @@ static void begin_run(struct resources *x, uint64_t charged_ns, uint64_t alive_n
 	x->last_ns = 0;
 	x->n_outside = 0;
 	x->pss_at_ns = 0;
+	x->share_at_ns = x->share_cpu_ns = x->share_milli = 0;
 }
 
 /* PSS of all; false where it is not read or not readable. */
@@ -137,6 +146,21 @@ static bool read_pss(struct resources *x, uint64_t now_ns, uint64_t resident)
 	x->pss_at_ns = now_ns;
 	x->pss_processes = t->n_processes;
 	return true;
+}
+
+/* Of the time since it was last taken, if that is long enough; otherwise as it was then. */
+static uint64_t share_of(struct resources *x, uint64_t now_ns, uint64_t cpu_ns)
+{
+	uint64_t since_ns = x->share_at_ns ? x->share_at_ns : x->target->started_boottime_ns;
+
+	if (now_ns < since_ns + SHARE_INTERVAL_NS)
+		return x->share_milli;
+	x->share_milli = cpu_ns > x->share_cpu_ns ? (uint64_t)((double)(cpu_ns - x->share_cpu_ns) *
+							       1000 / (double)(now_ns - since_ns))
+						  : 0;
+	x->share_at_ns = now_ns;
+	x->share_cpu_ns = cpu_ns;
+	return x->share_milli;
 }
 
 static int resources_collect(struct collector *c, const struct collector_time *time, struct mi *mi)
@@ -182,9 +206,7 @@ static int resources_collect(struct collector *c, const struct collector_time *t
 	out->window_ns = time->boottime_ns - time->previous_boottime_ns;
 	out->window_cpu_ns = out->cpu_ns > x->last_ns ? out->cpu_ns - x->last_ns : 0;
 	x->last_ns = out->cpu_ns;
-	if (out->window_ns > 0)
-		out->cpu_share_milli =
-			(uint64_t)((double)out->window_cpu_ns * 1000 / (double)out->window_ns);
+	out->cpu_share_milli = share_of(x, time->boottime_ns, out->cpu_ns);
 	mi->msg->resources = out;
 	if (!t->scan_complete && !why)
 		why = "processes came or went during the scan";
