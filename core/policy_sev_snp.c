@@ -82,8 +82,11 @@ const struct policy_flag policy_snp_guest_policy_flags[] = {
 	{ NULL, 0 },
 };
 
-/* What a policy accepts that says nothing of it, and what is judged by without a policy. */
-static const struct policy_snp defaults = { .vmpl_max = VMPL_MAX };
+/*
+ * What is judged by without a policy: whether the report is genuine. That its guest can be
+ * debugged is then said, not refused; a policy that does not speak of it denies it.
+ */
+static const struct policy_snp defaults = { .vmpl_max = VMPL_MAX, .debug = true };
 
 const struct policy_snp *policy_sev_snp(const struct policy *p)
 {

@@ -60,11 +60,19 @@ static const struct {
 	const char *rule, *seen; /* of a reason that must be there; NULL: none may be */
 } cases[] = {
 	/* Every report with its own certificate. */
-	{ "v2, Milan, of a debuggable guest, by default",
+	{ "v2, Milan, of a debuggable guest, without a policy",
 	  "v2-milan-go.report",
 	  { "v2-milan-go.vcek.der", MILAN },
 	  "2025-06-01T00:00:00Z",
 	  NULL,
+	  EVIDENCE_VALID,
+	  NULL,
+	  NULL },
+	{ "the same by a policy that does not speak of debugging",
+	  "v2-milan-go.report",
+	  { "v2-milan-go.vcek.der", MILAN },
+	  "2025-06-01T00:00:00Z",
+	  "sev-snp: {}",
 	  EVIDENCE_POLICY,
 	  "platforms.sev-snp.debug",
 	  "DEBUG" },

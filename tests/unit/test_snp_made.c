@@ -321,7 +321,7 @@ static const struct {
 	  "platforms.sev-snp.migration", "MIGRATE_MA" },
 	{ "the same, accepted", "Milan", migratable, "sev-snp: {migration: allow}", EVIDENCE_VALID,
 	  NULL, NULL },
-	{ "a guest that may be debugged", "Turin", debuggable, NULL, EVIDENCE_POLICY,
+	{ "a guest that may be debugged", "Turin", debuggable, "sev-snp: {}", EVIDENCE_POLICY,
 	  "platforms.sev-snp.debug", "DEBUG" },
 	{ "the FMC of Turin is a component of its own", "Turin", keep,
 	  "sev-snp: {minimum_tcb: {fmc: 8}}", EVIDENCE_POLICY, "platforms.sev-snp.minimum_tcb",
