@@ -128,7 +128,7 @@ static int parse_unix(const char *text, struct address_pattern *p)
 	if (*text == '\0' || strlen(text) + slash > ADDRESS_PATH_MAX)
 		return -EINVAL;
 	p->path[0] = '/';
-	strcpy(p->path + slash, text);
+	memcpy(p->path + slash, text, strlen(text) + 1);
 	return 0;
 }
 

@@ -25,8 +25,8 @@ struct worker {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t given;
-	struct queue todo, finished; /* under lock */
-	bool stop;		     /* under lock */
+	struct queue waiting, finished; /* under lock */
+	bool stop;			/* under lock */
 	bool running;
 	int wake_fd;
 	struct event *wake;
@@ -70,7 +70,7 @@ static void *worker_thread(void *arg)
 
 	pthread_mutex_lock(&w->lock);
 	while (!w->stop) {
-		j = queue_pop(&w->todo);
+		j = queue_pop(&w->waiting);
 		if (!j) {
 			pthread_cond_wait(&w->given, &w->lock);
 			continue;
@@ -122,7 +122,7 @@ int worker_new(struct event_base *base, const char *name, struct worker **ret)
 	w = calloc(1, sizeof(*w));
 	if (!w)
 		return -ENOMEM;
-	w->todo.end = &w->todo.first;
+	w->waiting.end = &w->waiting.first;
 	w->finished.end = &w->finished.first;
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->given, NULL);
@@ -157,7 +157,7 @@ int worker_run(struct worker *w, worker_work work, worker_done done, void *arg)
 	j->done = done;
 	j->arg = arg;
 	pthread_mutex_lock(&w->lock);
-	queue_push(&w->todo, j);
+	queue_push(&w->waiting, j);
 	pthread_cond_signal(&w->given);
 	pthread_mutex_unlock(&w->lock);
 	return 0;
@@ -175,7 +175,7 @@ void worker_free(struct worker *w)
 		pthread_join(w->thread, NULL);
 	}
 	finish(queue_take_all(&w->finished), false);
-	finish(queue_take_all(&w->todo), true);
+	finish(queue_take_all(&w->waiting), true);
 	if (w->wake)
 		event_free(w->wake);
 	if (w->wake_fd >= 0)
