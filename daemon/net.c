@@ -590,6 +590,8 @@ int net_main(const struct config *config, int fd)
 		if (r == -ENOENT)
 			log_error("net_user: no user %s on this machine; create it or name another",
 				  config->net_user);
+		else if (r == -EINVAL)
+			log_error("net_user: %s is root; name another user", config->net_user);
 		else if (r < 0)
 			log_error("cannot confine the net process: %s", strerror(-r));
 	}
