@@ -363,10 +363,14 @@ class Lab:
     def close(self):
         problems = []
         for process in reversed(self.started):
+            running = process.popen.poll() is None
             try:
-                process.stop()
+                status = process.stop()
             except Failure as e:
                 problems.append(str(e))
+                continue
+            if running and status != 0:
+                problems.append(f"{process.argv[0]} ended with {status}\n{process.text()[-3000:]}")
         if self.tpm:
             self.tpm.stop()
         for folder, _, _ in os.walk(self.cgroup, topdown=False):
