@@ -15,6 +15,7 @@
 #include "log.h"
 
 #define RESTART_SECONDS 1
+#define FAILED_SECONDS	10
 #define SWTPM_PATH	"swtpm:path="
 
 static const char *name_of(const struct application *a)
@@ -78,6 +79,10 @@ void application_run_failed(struct application *a)
 	application_run_clear(a);
 	a->state = APPLICATION_FAILED;
 	app_socket_notify(a->daemon->socket, a->index);
+	/* A program or file that is missing may come: a disk is mounted late, a package installed.
+	 */
+	if (!a->daemon->stopping)
+		application_retry_in(a, FAILED_SECONDS);
 }
 
 static int check_measured(void *arg)

@@ -2,6 +2,7 @@
 """Each way to be refused; after each, no secret byte that the refusal guards left the verifier."""
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -436,3 +437,20 @@ def test_missing_program(lab):
                               "    measure: {static: true, dynamic: false}\n")
     assayd.wait_for("/nonexistent/program.*No such file", 20)
     check(assayd.popen.poll() is None, "assayd ended")
+
+
+def test_program_that_comes_late(lab):
+    """What is missing may come back: it is tried again, measured and started then."""
+    machine(lab)
+    program = lab.path("late")
+    shutil.copy("/bin/sleep", program)
+    lab.measure("late", program)
+    lab.policy("late", "static: {manifest: late.mtree}\n")
+    os.rename(program, program + ".away")
+    lab.start_verifier()
+    assayd = lab.start_assayd(f"  - name: late\n    exec: [{program}, \"60\"]\n    user: nobody\n"
+                              "    measure: {static: true, dynamic: false}\n")
+    assayd.wait_for(f"{program}: cannot be measured: No such file", 20)
+    lab.in_state("late", "failed")
+    os.rename(program + ".away", program)
+    lab.in_state("late", "running", 30)
