@@ -154,8 +154,12 @@ static void on_started(void *arg)
 
 	a->target->started_boottime_ns = schedule_boottime_ns();
 	a->target->started_realtime_ns = schedule_realtime_ns();
-	log_step(a->measured ? "A8" : "B2", name_of(a), "started, pid %d%s",
-		 (int)a->target->root_pid, a->secrets ? ", with its secrets" : "");
+	if (a->measured)
+		log_step("A8", name_of(a), "started, pid %d%s", (int)a->target->root_pid,
+			 a->secrets ? ", with its secrets" : "");
+	if (a->config->measure_dynamic)
+		log_step("B2", name_of(a), "runs as pid %d, its socket is %s",
+			 (int)a->target->root_pid, a->daemon->config->socket);
 	a->state = APPLICATION_RUNNING;
 	application_run_delivered(a, true);
 	if (!a->config->measure_dynamic)
@@ -343,6 +347,9 @@ void application_run_start(struct application *a)
 	int r;
 
 	a->state = APPLICATION_STARTING;
+	if (a->config->measure_dynamic)
+		log_step("B1", name_of(a), "ready: %zu kinds of time node, %u stages",
+			 a->config->n_nodes, a->config->stages);
 	r = launch(a, &step);
 	if (r < 0)
 		on_start_failed(a, step, r);

@@ -43,8 +43,11 @@ def test_nginx_static_then_dynamic(lab):
     check(lab.released() == ["tls-key"], f"released {lab.released()}")
     until("three dynamic measurements accepted", lambda: accepted(lab, "web", "dynamic") >= 3, 30)
     none_refused(lab, "web")
-    for step in ("A1", "A2", "A3", "A4", "A5", "A7", "A8", "B3", "B4", "B5", "B6", "B8"):
+    for step in ("A1", "A2", "A3", "A4", "A5", "A7", "A8", "B1", "B2", "B3", "B4", "B5", "B6",
+                 "B8", "B11"):
         assayd.wait_for(rf"assayd: {step} +web:", 5)
+    for step in ("A4", "A5", "A6", "A7", "B7", "B8", "B9"):
+        lab.verifier.wait_for(rf"assay-verifierd: {step} +web:", 5)
     status = lab.status("web")
     check(status["state"] == "running" and status["verdict"] == "accepted", str(status))
     # The key itself is nowhere but where it was delivered: not in logs, not in the store.
