@@ -177,13 +177,27 @@ static void read_variables(struct config_reading *x, size_t i, struct config_app
 	}
 }
 
-/* glibc's repetitions multiply: one with a brace is left to the collector, in its own process. */
+/* glibc writes out what is repeated, so that nested ones multiply: these many, of so much text. */
+#define PATTERN_REPEATS_MAX 8
+#define PATTERN_MAX	    1024
+
+/* One with a brace is left to the collector, in its own process. */
 static void check_pattern(struct config_reading *x, const char *path, const char *pattern)
 {
+	size_t repeats = 0;
 	char why[128];
 	regex_t regex;
 	int r;
 
+	for (const char *at = strpbrk(pattern, "+{"); at; at = strpbrk(at + 1, "+{"))
+		repeats++;
+	if (repeats > PATTERN_REPEATS_MAX || strlen(pattern) > PATTERN_MAX) {
+		yamldoc_problem(x->d, path,
+				"expected at most %d repetitions (+ and {}) in %d bytes, "
+				"found %zu in %zu",
+				PATTERN_REPEATS_MAX, PATTERN_MAX, repeats, strlen(pattern));
+		return;
+	}
 	if (strchr(pattern, '{'))
 		return;
 	r = regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB);

@@ -295,6 +295,10 @@ static const struct {
 	  "verifier: {listen: \"0.0.0.0:1\", ca: /ca, name: v}\nmi_channel: separate\n" APPS APP,
 	  "c:2: mi_channel: expected same where the verifier dials (verifier.listen), found "
 	  "separate\n" },
+	{ "repetitions that would multiply",
+	  TOP APPS APP "  logs: [{file: /l, match: \"(((((((((a+)+)+)+)+)+)+)+)+)\"}]\n",
+	  "c:5: applications[0].logs[0].match: expected at most 8 repetitions (+ and {}) in 1024 "
+	  "bytes, found 9 in 28\n" },
 	{ "an event without a name", TOP APPS APP "  time_nodes: [{on: event}]\n",
 	  "c:5: applications[0].time_nodes[0].of: expected the names of events, found nothing\n" },
 	{ "events of another occasion", TOP APPS APP "  time_nodes: [{on: demand, of: [exec]}]\n",
