@@ -32,6 +32,7 @@ struct inspection {
 	char name[64], program[4096];
 	const char *files[1];
 	struct follow *follow;
+	char *base_path; /* of the cgroup above the target's */
 	struct target *target;
 	struct collector *collectors[COLLECTORS_MAX];
 	size_t n_collectors;
@@ -102,7 +103,6 @@ static int add_tree(struct inspection *x, pid_t pid, int depth)
 static int open_target(struct inspection *x)
 {
 	struct follow_options options = { .now_boottime_ns = clock_ns(CLOCK_BOOTTIME) };
-	CLEANUP(cleanup_mem) char *base_path = NULL;
 	CLEANUP(cleanup_fd) int base_fd = -1;
 	uint64_t started;
 	int r;
@@ -114,11 +114,11 @@ static int open_target(struct inspection *x)
 	r = follow_open(&options, &x->follow, x->failed, sizeof(x->failed));
 	if (r < 0)
 		return r;
-	r = cgroup_base(NULL, &base_fd, &base_path, x->failed, sizeof(x->failed));
+	r = cgroup_base(NULL, &base_fd, &x->base_path, x->failed, sizeof(x->failed));
 	if (r < 0)
 		return r;
 	step(x, "an application could not be made of it");
-	r = target_new(&x->config, base_fd, base_path, x->follow, &x->target);
+	r = target_new(&x->config, base_fd, x->base_path, x->follow, &x->target);
 	if (r < 0)
 		return r;
 	x->target->root_pid = x->pid;
@@ -204,6 +204,10 @@ static void inspection_done(struct inspection *x)
 		x->collectors[i - 1]->ops->close(x->collectors[i - 1]);
 	target_free(x->target);
 	follow_close(x->follow);
+	/* Fails where an assayd has its applications there: then it stays. */
+	if (x->base_path)
+		rmdir(x->base_path);
+	free(x->base_path);
 }
 
 static json_t *finding_json(const struct finding *f)
