@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy_sev_snp_form.h"
 
-#include <stdio.h>
-#include <string.h>
-
-#include "quantity.h"
-
 #define PATH	 "platforms.sev-snp"
 #define VMPL_MAX 3
-
-static const cyaml_strval_t accepts[] = {
-	{ "deny", ACCEPT_DENY },
-	{ "allow", ACCEPT_ALLOW },
-};
 
 static const cyaml_strval_t crls[] = {
 	{ "require", SNP_CRL_REQUIRE },
@@ -25,12 +15,6 @@ static const cyaml_schema_field_t tcb_fields[] = {
 	FORM_TEXT("snp", struct policy_snp_tcb_form, snp),
 	FORM_TEXT("microcode", struct policy_snp_tcb_form, microcode),
 	FORM_TEXT("fmc", struct policy_snp_tcb_form, fmc),
-	CYAML_FIELD_END,
-};
-
-static const cyaml_schema_field_t flags_fields[] = {
-	FORM_TEXTS("require", struct policy_flags_form, require, n_require, POLICY_LIST_MAX),
-	FORM_TEXTS("deny", struct policy_flags_form, deny, n_deny, POLICY_LIST_MAX),
 	CYAML_FIELD_END,
 };
 
@@ -47,14 +31,14 @@ const cyaml_schema_field_t policy_snp_fields[] = {
 	SNP_TEXTS("chip_id", chip_id),
 	SNP_TEXTS("products", products),
 	SNP_TEXTS("keys", keys),
-	FORM_WORD("debug", struct policy_snp_form, debug, accepts),
-	FORM_WORD("migration", struct policy_snp_form, migration, accepts),
+	FORM_WORD("debug", struct policy_snp_form, debug, policy_accepts),
+	FORM_WORD("migration", struct policy_snp_form, migration, policy_accepts),
 	FORM_WORD("crl", struct policy_snp_form, crl, crls),
 	FORM_TEXT("vmpl_max", struct policy_snp_form, vmpl_max),
 	FORM_TEXT("guest_svn_min", struct policy_snp_form, guest_svn_min),
 	FORM_PART("minimum_tcb", struct policy_snp_form, minimum_tcb, tcb_fields),
-	FORM_PART("platform", struct policy_snp_form, platform, flags_fields),
-	FORM_PART("guest_policy", struct policy_snp_form, guest_policy, flags_fields),
+	FORM_PART("platform", struct policy_snp_form, platform, policy_flags_fields),
+	FORM_PART("guest_policy", struct policy_snp_form, guest_policy, policy_flags_fields),
 	CYAML_FIELD_END,
 };
 
@@ -93,126 +77,7 @@ const struct policy_snp *policy_sev_snp(const struct policy *p)
 	return p && p->form->platforms->snp ? &p->form->platforms->snp->rules : &defaults;
 }
 
-/* One reading of the key on its way. */
-struct reading {
-	struct yamldoc *d;
-	struct arena *arena;
-	bool out_of_memory;
-};
-
-static const char *member_path(char to[YAMLDOC_PATH_MAX], const char *member)
-{
-	snprintf(to, YAMLDOC_PATH_MAX, PATH ".%s", member);
-	return to;
-}
-
-static const char *item_path(char to[YAMLDOC_PATH_MAX], const char *member, size_t i)
-{
-	snprintf(to, YAMLDOC_PATH_MAX, PATH ".%s[%zu]", member, i);
-	return to;
-}
-
-static void read_values(struct reading *x, const char *member, const struct policy_texts *from,
-			size_t size, struct policy_values *ret)
-{
-	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
-	uint8_t *bytes;
-
-	if (from->n == 0)
-		return;
-	bytes = arena_alloc(x->arena, from->n * size);
-	if (!bytes) {
-		x->out_of_memory = true;
-		return;
-	}
-	for (size_t i = 0; i < from->n; i++) {
-		if (hex_decode_exact(from->texts[i], bytes + i * size, size) < 0)
-			yamldoc_problem(x->d, item_path(path, member, i),
-					"expected %zu hex digits, found %s", 2 * size,
-					yamldoc_quoted(from->texts[i], found));
-	}
-	*ret = (struct policy_values){ .bytes = bytes, .size = size, .n = from->n };
-}
-
-/* Words of a fixed choice. */
-static void read_words(struct reading *x, const char *member, const struct policy_texts *from,
-		       const char *const *choice, const char *expected, const char *const **ret)
-{
-	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
-	const char **words;
-
-	if (from->n == 0)
-		return;
-	words = arena_alloc(x->arena, (from->n + 1) * sizeof(*words));
-	if (!words) {
-		x->out_of_memory = true;
-		return;
-	}
-	for (size_t i = 0; i < from->n; i++) {
-		for (const char *const *c = choice; *c; c++) {
-			if (strcmp(*c, from->texts[i]) == 0)
-				words[i] = *c;
-		}
-		if (!words[i])
-			yamldoc_problem(x->d, item_path(path, member, i), "expected %s, found %s",
-					expected, yamldoc_quoted(from->texts[i], found));
-	}
-	*ret = words;
-}
-
-static uint64_t read_number(struct reading *x, const char *member, const char *text, uint64_t max,
-			    uint64_t otherwise)
-{
-	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
-	uint64_t n;
-
-	if (!text)
-		return otherwise;
-	if (quantity_count(text, &n) == 0 && n <= max)
-		return n;
-	yamldoc_problem(x->d, member_path(path, member),
-			"expected a whole number from 0 to %llu, found %s", (unsigned long long)max,
-			yamldoc_quoted(text, found));
-	return otherwise;
-}
-
-static uint64_t read_bits(struct reading *x, const char *member, char *const *texts, size_t n,
-			  const struct policy_flag *known)
-{
-	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
-	const struct policy_flag *f;
-	uint64_t bits = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		for (f = known; f->word && strcmp(f->word, texts[i]) != 0; f++)
-			;
-		bits |= f->bit;
-		if (!f->word)
-			yamldoc_problem(x->d, item_path(path, member, i),
-					"expected the name of a flag (docs/evidence-sev-snp.md), "
-					"found %s",
-					yamldoc_quoted(texts[i], found));
-	}
-	return bits;
-}
-
-static void read_flags(struct reading *x, const char *member, const struct policy_flags_form *from,
-		       const struct policy_flag *known, struct policy_flags *ret)
-{
-	char path[YAMLDOC_PATH_MAX], part[YAMLDOC_PATH_MAX];
-
-	if (!from)
-		return;
-	snprintf(part, sizeof(part), "%s.require", member);
-	ret->require = read_bits(x, part, from->require, from->n_require, known);
-	snprintf(part, sizeof(part), "%s.deny", member);
-	ret->deny = read_bits(x, part, from->deny, from->n_deny, known);
-	if (ret->require & ret->deny)
-		yamldoc_problem(x->d, member_path(path, member),
-				"expected a flag to be required or denied, found both");
-}
-
-static void read_tcb(struct reading *x, const struct policy_snp_tcb_form *from,
+static void read_tcb(struct policy_reading *x, const struct policy_snp_tcb_form *from,
 		     uint8_t ret[POLICY_SNP_COMPONENTS])
 {
 	const struct {
@@ -227,39 +92,42 @@ static void read_tcb(struct reading *x, const struct policy_snp_tcb_form *from,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-		ret[parts[i].component] =
-			(uint8_t)read_number(x, parts[i].member, parts[i].text, UINT8_MAX, 0);
+		ret[parts[i].component] = (uint8_t)policy_read_number(x, parts[i].member,
+								      parts[i].text, UINT8_MAX, 0);
 }
 
 int policy_read_sev_snp(struct yamldoc *d, struct arena *arena, struct policy_snp_form *f)
 {
 	static const char *const products[] = { "milan", "genoa", "turin", NULL };
 	static const char *const keys[] = { "vcek", "vlek", NULL };
-	struct reading x = { .d = d, .arena = arena };
+	struct policy_reading x = {
+		.d = d, .arena = arena, .path = PATH, .flags_in = "docs/evidence-sev-snp.md"
+	};
 	struct policy_snp rules = defaults;
 
-	read_values(&x, "measurement", &f->measurement, 48, &rules.measurement);
-	read_values(&x, "host_data", &f->host_data, 32, &rules.host_data);
-	read_values(&x, "id_key_digest", &f->id_key_digest, 48, &rules.id_key_digest);
-	read_values(&x, "author_key_digest", &f->author_key_digest, 48, &rules.author_key_digest);
-	read_values(&x, "family_id", &f->family_id, 16, &rules.family_id);
-	read_values(&x, "image_id", &f->image_id, 16, &rules.image_id);
-	read_values(&x, "chip_id", &f->chip_id, 64, &rules.chip_id);
-	read_words(&x, "products", &f->products, products, "milan, genoa or turin",
-		   &rules.products);
-	read_words(&x, "keys", &f->keys, keys, "vcek or vlek", &rules.keys);
+	policy_read_values(&x, "measurement", &f->measurement, 48, &rules.measurement);
+	policy_read_values(&x, "host_data", &f->host_data, 32, &rules.host_data);
+	policy_read_values(&x, "id_key_digest", &f->id_key_digest, 48, &rules.id_key_digest);
+	policy_read_values(&x, "author_key_digest", &f->author_key_digest, 48,
+			   &rules.author_key_digest);
+	policy_read_values(&x, "family_id", &f->family_id, 16, &rules.family_id);
+	policy_read_values(&x, "image_id", &f->image_id, 16, &rules.image_id);
+	policy_read_values(&x, "chip_id", &f->chip_id, 64, &rules.chip_id);
+	policy_read_words(&x, "products", &f->products, products, "milan, genoa or turin",
+			  &rules.products);
+	policy_read_words(&x, "keys", &f->keys, keys, "vcek or vlek", &rules.keys);
 	rules.debug = f->debug == ACCEPT_ALLOW;
 	rules.migration = f->migration == ACCEPT_ALLOW;
 	rules.crl_required = f->crl == SNP_CRL_REQUIRE;
-	rules.vmpl_max =
-		(uint32_t)read_number(&x, "vmpl_max", f->vmpl_max, VMPL_MAX, defaults.vmpl_max);
+	rules.vmpl_max = (uint32_t)policy_read_number(&x, "vmpl_max", f->vmpl_max, VMPL_MAX,
+						      defaults.vmpl_max);
 	rules.guest_svn_min =
-		(uint32_t)read_number(&x, "guest_svn_min", f->guest_svn_min, UINT32_MAX, 0);
+		(uint32_t)policy_read_number(&x, "guest_svn_min", f->guest_svn_min, UINT32_MAX, 0);
 	if (f->minimum_tcb)
 		read_tcb(&x, f->minimum_tcb, rules.minimum_tcb);
-	read_flags(&x, "platform", f->platform, policy_snp_platform_flags, &rules.platform);
-	read_flags(&x, "guest_policy", f->guest_policy, policy_snp_guest_policy_flags,
-		   &rules.guest_policy);
+	policy_read_flags(&x, "platform", f->platform, policy_snp_platform_flags, &rules.platform);
+	policy_read_flags(&x, "guest_policy", f->guest_policy, policy_snp_guest_policy_flags,
+			  &rules.guest_policy);
 	f->rules = rules;
 	return x.out_of_memory ? -ENOMEM : 0;
 }

@@ -2,30 +2,19 @@
 #ifndef ASSAY_POLICY_SEV_SNP_FORM_H
 #define ASSAY_POLICY_SEV_SNP_FORM_H
 
-#include "policy_form.h"
-#include "policy_sev_snp.h"
+#include "policy_platform.h"
 
 /* `platforms.sev-snp` as it is written, and what it means. */
 
-struct policy_texts {
-	char **texts;
-	uint32_t n;
-};
-
 struct policy_snp_tcb_form {
 	char *bootloader, *tee, *snp, *microcode, *fmc;
-};
-
-struct policy_flags_form {
-	char **require, **deny;
-	uint32_t n_require, n_deny;
 };
 
 struct policy_snp_form {
 	struct policy_texts measurement, host_data, id_key_digest, author_key_digest;
 	struct policy_texts family_id, image_id, chip_id;
 	struct policy_texts products, keys;
-	enum { ACCEPT_UNSET, ACCEPT_DENY, ACCEPT_ALLOW } debug, migration;
+	enum policy_accept debug, migration;
 	enum { SNP_CRL_UNSET, SNP_CRL_REQUIRE, SNP_CRL_ALLOW } crl;
 	char *vmpl_max, *guest_svn_min;
 	struct policy_snp_tcb_form *minimum_tcb;

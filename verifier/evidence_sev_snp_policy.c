@@ -3,14 +3,13 @@
 #include <string.h>
 #include <strings.h>
 
+#include "evidence_rules.h"
 #include "evidence_sev_snp.h"
 
 /* What is only a matter of what the owner accepts: the report itself is genuine. */
 
-#define PATH	  "platforms.sev-snp"
-#define HEX_MAX	  (2 * 64 + 1)
-#define TEXT_MAX  APPRAISAL_TEXT_MAX
-#define SHOWN_MAX 3 /* accepted values that a reason has room for */
+#define PATH	 "platforms.sev-snp"
+#define TEXT_MAX APPRAISAL_TEXT_MAX
 
 struct rules {
 	const struct policy_snp *policy;
@@ -18,37 +17,6 @@ struct rules {
 	const struct snp_certificate *certificate;
 	struct appraisal *a;
 };
-
-static void list_values(const struct policy_values *v, char to[TEXT_MAX])
-{
-	char hex[HEX_MAX];
-	size_t len = 0;
-
-	for (size_t i = 0; i < v->n && i < SHOWN_MAX && len < TEXT_MAX; i++) {
-		hex_encode(v->bytes + i * v->size, v->size, hex);
-		len += (size_t)snprintf(to + len, TEXT_MAX - len, "%s%s", i ? " or " : "", hex);
-	}
-	if (v->n > SHOWN_MAX && len < TEXT_MAX)
-		snprintf(to + len, TEXT_MAX - len, " or one of %zu more", v->n - SHOWN_MAX);
-}
-
-static void judge_values(const struct rules *x, const char *rule, const struct policy_values *v,
-			 const uint8_t *seen)
-{
-	char expected[TEXT_MAX], hex[HEX_MAX];
-
-	if (v->n == 0)
-		return;
-	for (size_t i = 0; i < v->n; i++) {
-		if (memcmp(v->bytes + i * v->size, seen, v->size) == 0) {
-			appraisal_pass(x->a);
-			return;
-		}
-	}
-	list_values(v, expected);
-	hex_encode(seen, v->size, hex);
-	appraisal_refuse(x->a, rule, expected, "%s", hex);
-}
 
 /* A digest of keys is nothing where the firmware says that there was no such key. */
 static void judge_author_key(const struct rules *x)
@@ -58,8 +26,8 @@ static void judge_author_key(const struct rules *x)
 				 "one without");
 		return;
 	}
-	judge_values(x, PATH ".author_key_digest", &x->policy->author_key_digest,
-		     x->report->author_key_digest);
+	evidence_rule_values(x->a, PATH ".author_key_digest", &x->policy->author_key_digest,
+			     x->report->author_key_digest);
 }
 
 /* With the id masked, that of the key's certificate: it is the key that makes a chip this one. */
@@ -70,7 +38,7 @@ static void judge_chip_id(const struct rules *x)
 	memcpy(id, x->report->chip_id, sizeof(id));
 	if (snp_all_zero(id, sizeof(id)))
 		memcpy(id, x->certificate->hwid, x->certificate->hwid_len);
-	judge_values(x, PATH ".chip_id", &x->policy->chip_id, id);
+	evidence_rule_values(x->a, PATH ".chip_id", &x->policy->chip_id, id);
 }
 
 static void judge_ids(const struct rules *x)
@@ -78,12 +46,12 @@ static void judge_ids(const struct rules *x)
 	const struct policy_snp *p = x->policy;
 	const struct snp_report *r = x->report;
 
-	judge_values(x, PATH ".measurement", &p->measurement, r->measurement);
-	judge_values(x, PATH ".host_data", &p->host_data, r->host_data);
-	judge_values(x, PATH ".id_key_digest", &p->id_key_digest, r->id_key_digest);
+	evidence_rule_values(x->a, PATH ".measurement", &p->measurement, r->measurement);
+	evidence_rule_values(x->a, PATH ".host_data", &p->host_data, r->host_data);
+	evidence_rule_values(x->a, PATH ".id_key_digest", &p->id_key_digest, r->id_key_digest);
 	judge_author_key(x);
-	judge_values(x, PATH ".family_id", &p->family_id, r->family_id);
-	judge_values(x, PATH ".image_id", &p->image_id, r->image_id);
+	evidence_rule_values(x->a, PATH ".family_id", &p->family_id, r->family_id);
+	evidence_rule_values(x->a, PATH ".image_id", &p->image_id, r->image_id);
 	judge_chip_id(x);
 }
 
@@ -156,22 +124,6 @@ static void judge_guest(const struct rules *x)
 	}
 }
 
-static void judge_flags(const struct rules *x, const char *rule, const struct policy_flag *flags,
-			const struct policy_flags *p, uint64_t seen)
-{
-	for (const struct policy_flag *f = flags; f->word; f++) {
-		bool set = seen & f->bit;
-
-		if (!((p->require | p->deny) & f->bit))
-			continue;
-		if (set == ((p->require & f->bit) != 0))
-			appraisal_pass(x->a);
-		else
-			appraisal_refuse(x->a, rule, set ? "not set" : "set", "%s is %s", f->word,
-					 set ? "set" : "not set");
-	}
-}
-
 /* Where a policy component's byte is in a TCB of the product; SNP_TCB_SIZE: it has none. */
 static size_t place(const struct snp_product *product, enum policy_snp_component component)
 {
@@ -220,10 +172,10 @@ void snp_judge_policy(const struct policy_snp *policy, const struct snp_report *
 	judge_ids(&x);
 	judge_key(&x);
 	judge_guest(&x);
-	judge_flags(&x, PATH ".platform", policy_snp_platform_flags, &policy->platform,
-		    report->platform_info);
-	judge_flags(&x, PATH ".guest_policy", policy_snp_guest_policy_flags, &policy->guest_policy,
-		    report->policy);
+	evidence_rule_flags(a, PATH ".platform", policy_snp_platform_flags, &policy->platform,
+			    report->platform_info);
+	evidence_rule_flags(a, PATH ".guest_policy", policy_snp_guest_policy_flags,
+			    &policy->guest_policy, report->policy);
 	judge_tcb(&x, "reported", report->reported_tcb);
 	judge_tcb(&x, "committed", report->committed_tcb);
 	judge_tcb(&x, "launch", report->launch_tcb);
