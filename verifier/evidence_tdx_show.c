@@ -33,6 +33,16 @@ static json_t *body_json(const struct tdx_body *b)
 		{ "report_data", b->report_data },
 		{ "tee_tcb_svn_2", b->tee_tcb_svn_2 },
 		{ "mrservicetd", b->mrservicetd },
+		{ "vm_id", b->vm_id },
+		{ "td_id", b->td_id },
+		{ "devinfo", b->devinfo },
+		{ "init_servtd_hash", b->init_servtd_hash },
+		{ "init_servtd_attributes", b->init_servtd_attributes },
+		{ "init_cpusvn", b->init_cpusvn },
+		{ "init_tee_tcb_svn", b->init_tee_tcb_svn },
+		{ "init_tee_fmspc", b->init_tee_fmspc },
+		{ "servtd_hash", b->servtd_hash },
+		{ "servtd_attributes", b->servtd_attributes },
 	};
 	json_t *o = json_object();
 
@@ -83,6 +93,12 @@ static json_t *chain_json(const struct tdx_quote *q)
 	return pck;
 }
 
+static const char *const body_types[] = {
+	[TDX_BODY_TD10] = "TD 1.0",
+	[TDX_BODY_TD15] = "TD 1.5",
+	[TDX_BODY_TD15_EXTENDED] = "TD 1.5 extended",
+};
+
 int tdx_show(const Assay__ChipReport *report, json_t **ret)
 {
 	struct tdx_quote q;
@@ -94,7 +110,7 @@ int tdx_show(const Assay__ChipReport *report, json_t **ret)
 	if (r < 0)
 		return r;
 	o = json_pack("{s:i, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:I}", "version", (int)q.version,
-		      "body_type", q.body.type == TDX_BODY_TD15 ? "TD 1.5" : "TD 1.0", "user_data",
+		      "body_type", body_types[q.body.type], "user_data",
 		      evidence_json_hex(q.user_data), "body", body_json(&q.body), "debug",
 		      tdx_body_debug(&q.body), "qe_report", qe_json(&q), "pck", chain_json(&q),
 		      "attestation_key", evidence_json_hex(q.key), "trailing_bytes",

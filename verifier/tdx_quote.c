@@ -24,6 +24,7 @@ static const struct {
 } bodies[] = {
 	{ TDX_BODY_TD10, 584 },
 	{ TDX_BODY_TD15, 648 },
+	{ TDX_BODY_TD15_EXTENDED, 885 },
 };
 
 /* The fields of a body, in their order. */
@@ -48,6 +49,16 @@ static const struct {
 	{ 64, offsetof(struct tdx_body, report_data), TDX_BODY_TD10 },
 	{ 16, offsetof(struct tdx_body, tee_tcb_svn_2), TDX_BODY_TD15 },
 	{ 48, offsetof(struct tdx_body, mrservicetd), TDX_BODY_TD15 },
+	{ 1, offsetof(struct tdx_body, vm_id), TDX_BODY_TD15_EXTENDED },
+	{ 32, offsetof(struct tdx_body, td_id), TDX_BODY_TD15_EXTENDED },
+	{ 48, offsetof(struct tdx_body, devinfo), TDX_BODY_TD15_EXTENDED },
+	{ 48, offsetof(struct tdx_body, init_servtd_hash), TDX_BODY_TD15_EXTENDED },
+	{ 8, offsetof(struct tdx_body, init_servtd_attributes), TDX_BODY_TD15_EXTENDED },
+	{ 16, offsetof(struct tdx_body, init_cpusvn), TDX_BODY_TD15_EXTENDED },
+	{ 16, offsetof(struct tdx_body, init_tee_tcb_svn), TDX_BODY_TD15_EXTENDED },
+	{ 12, offsetof(struct tdx_body, init_tee_fmspc), TDX_BODY_TD15_EXTENDED },
+	{ 48, offsetof(struct tdx_body, servtd_hash), TDX_BODY_TD15_EXTENDED },
+	{ 8, offsetof(struct tdx_body, servtd_attributes), TDX_BODY_TD15_EXTENDED },
 };
 
 /* On its way through the quote: once something was not there, everything after is not either. */
@@ -124,7 +135,7 @@ static const char *parse_body(struct walk *w, struct tdx_quote *q)
 	if (w->failed)
 		return "it ends within its body's descriptor";
 	if (i == ARRAY_LEN(bodies))
-		return "its body is neither a TD report 1.0 nor one of 1.5";
+		return "its body is no TD report of a type that is known";
 	if (bodies[i].size != size)
 		return "its body's size is not that of its type";
 	q->body.type = (enum tdx_body_type)type;

@@ -5,9 +5,9 @@
 #include "bytes.h"
 
 /*
- * An Intel TDX quote, version 4 or 5, with a TD report 1.0 or 1.5 (Intel TDX DCAP Quoting
- * Library API, appendix 3). Taken apart, nothing checked but its form. All views lend from the
- * quote.
+ * An Intel TDX quote, version 4 or 5, with a TD report 1.0, 1.5 or 1.5 extended (Intel TDX DCAP
+ * Quoting Library API, appendix 3). Taken apart, nothing checked but its form. All views lend
+ * from the quote.
  */
 
 #define TDX_REGISTER	48
@@ -19,6 +19,7 @@
 enum tdx_body_type {
 	TDX_BODY_TD10 = 2,
 	TDX_BODY_TD15 = 3,
+	TDX_BODY_TD15_EXTENDED = 4,
 };
 
 /* TD report: what the module says of the TD. */
@@ -30,6 +31,11 @@ struct tdx_body {
 	struct view rtmr[TDX_RTMRS];
 	struct view report_data;
 	struct view tee_tcb_svn_2, mrservicetd; /* TD 1.5, else empty */
+	/* TD 1.5 extended, else empty: its id and devices, and of its service TD then and now. */
+	struct view vm_id, td_id, devinfo;
+	struct view init_servtd_hash, init_servtd_attributes;
+	struct view init_cpusvn, init_tee_tcb_svn, init_tee_fmspc;
+	struct view servtd_hash, servtd_attributes;
 };
 
 /* The quoting enclave's own report (SGX REPORT body, SDM volume 3D, 38.15). */
