@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A TEE before a TPM: what the TPM of a virtual machine says is the host's word. */
 const struct attester_ops *const attester_table[] = {
+	&attester_tdx,
+	&attester_sev_snp,
+	&attester_cca,
 	&attester_tpm,
 	&attester_soft,
 	NULL,

@@ -5,6 +5,9 @@
 #include "attester.h"
 
 /* One row for each chip. */
+extern const struct attester_ops attester_tdx;
+extern const struct attester_ops attester_sev_snp;
+extern const struct attester_ops attester_cca;
 extern const struct attester_ops attester_tpm;
 extern const struct attester_ops attester_soft;
 

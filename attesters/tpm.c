@@ -336,7 +336,7 @@ static int tpm_extend(struct attester *a, const struct digest *d)
 	return tpm_errno(rc);
 }
 
-static int tpm_runtime(struct attester *a, struct digest *ret)
+static int tpm_runtime(struct attester *a, unsigned int *ret_register, struct digest *ret)
 {
 	struct tpm *t = (struct tpm *)a;
 	struct digest values[TPM_PCRS];
@@ -345,6 +345,7 @@ static int tpm_runtime(struct attester *a, struct digest *ret)
 	r = tpm_pcr_read(t, 1u << t->runtime_pcr, values);
 	if (r < 0)
 		return r;
+	*ret_register = t->runtime_pcr;
 	*ret = values[t->runtime_pcr];
 	return 0;
 }

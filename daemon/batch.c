@@ -44,18 +44,25 @@ struct closing {
 	struct application *app;
 	struct queued_evidence *evidence;
 	const struct queued_measurement *last;
+	char why[ATTESTER_WHY_MAX]; /* in words, why there is no report */
 };
 
 static int ask_chip(void *arg)
 {
 	struct closing *c = arg;
 	struct daemon *d = c->app->daemon;
+	struct attester *chip = d->attester;
+	int r;
 
+	chip->why[0] = '\0';
 	/* A round that the end of the run cut off may have extended since: the quote shows it. */
 	if (d->runtime_log)
 		c->evidence->runtime_end = runtime_log_end(d->runtime_log);
-	return d->attester_ops->report(d->attester, bytes_view(&c->last->claims),
-				       c->evidence->arena, &c->evidence->chip);
+	r = d->attester_ops->report(chip, bytes_view(&c->last->claims), c->evidence->arena,
+				    &c->evidence->chip);
+	if (r < 0)
+		snprintf(c->why, sizeof(c->why), "%s", chip->why[0] ? chip->why : strerror(-r));
+	return r;
 }
 
 static void closing_free(struct closing *c)
@@ -71,7 +78,8 @@ static void chip_answered(void *arg, int r)
 
 	if (r < 0) {
 		log_warning("%s: the last %zu measurements of a run have no chip report: %s",
-			    a->config->name, c->evidence->n_measurements, strerror(-r));
+			    a->config->name, c->evidence->n_measurements,
+			    r == -ECANCELED ? strerror(-r) : c->why);
 	} else {
 		size_t dropped = queue_push(&a->queue, TAKE(c->evidence));
 

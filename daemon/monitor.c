@@ -168,6 +168,7 @@ static int open_chip(struct daemon *d)
 	CLEANUP(cleanup_mem) char *path = NULL;
 	char why[MONITOR_WHY_MAX] = "";
 	struct digest reg;
+	unsigned int number;
 	int r;
 
 	d->attester_ops = attester_pick(c->attester, &c->chip, why, sizeof(why));
@@ -194,19 +195,25 @@ static int open_chip(struct daemon *d)
 	}
 	if (!d->attester_ops->extend)
 		return 0;
-	r = d->attester_ops->runtime(d->attester, &reg);
+	r = d->attester_ops->runtime(d->attester, &number, &reg);
+	if (r == -EOPNOTSUPP) {
+		log_notice("no runtime register: %s; continuing without", d->attester->why);
+		return 0;
+	}
 	if (r == 0 && asprintf(&path, "%s/runtime-log", c->runtime_directory) < 0)
 		r = -ENOMEM;
 	if (r == 0)
-		r = runtime_log_open(path, c->chip.runtime_pcr, &reg, &d->runtime_log);
+		r = runtime_log_open(path, number, &reg, &d->runtime_log);
 	if (r == -EBADE) {
-		log_warning("PCR %u was extended by somebody else: the verifier will refuse what "
-			    "this boot reports; reboot, or name another PCR in tpm.runtime_pcr",
-			    c->chip.runtime_pcr);
+		log_warning("runtime register %u was extended by somebody else: the verifier will "
+			    "refuse what this boot reports; reboot, or (a TPM) name another PCR in "
+			    "tpm.runtime_pcr",
+			    number);
 		r = 0;
 	}
 	if (r < 0)
-		log_error("runtime register: %s", strerror(-r));
+		log_error("runtime register: %s",
+			  d->attester->why[0] ? d->attester->why : strerror(-r));
 	return r;
 }
 

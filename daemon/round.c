@@ -54,6 +54,7 @@ struct round {
 
 	struct arena *arena;
 	Assay__ChipReport chip;
+	char chip_why[ATTESTER_WHY_MAX]; /* in words, why there is none */
 	struct digest runtime_entry;
 	bool extended;
 	uint64_t runtime_end;
@@ -287,10 +288,9 @@ static int step_claims(struct round *r)
 	return 0;
 }
 
-/* On the chip thread: every M into the runtime register first, then the report. */
-static int ask_chip(void *arg)
+/* On the chip thread, which alone may look at what the attester says. */
+static int extend_and_report(struct round *r)
 {
-	struct round *r = arg;
 	struct daemon *d = r->app->daemon;
 	int e;
 
@@ -312,6 +312,21 @@ static int ask_chip(void *arg)
 	return d->attester_ops->report(d->attester, bytes_view(&r->claims), r->arena, &r->chip);
 }
 
+/* On the chip thread: every M into the runtime register first, then the report. */
+static int ask_chip(void *arg)
+{
+	struct round *r = arg;
+	struct attester *a = r->app->daemon->attester;
+	int e;
+
+	a->why[0] = '\0';
+	e = extend_and_report(r);
+	if (e < 0)
+		snprintf(r->chip_why, sizeof(r->chip_why), "%s",
+			 a->why[0] ? a->why : strerror(-e));
+	return e;
+}
+
 static void chip_answered(void *arg, int result)
 {
 	struct round *r = arg;
@@ -319,7 +334,7 @@ static void chip_answered(void *arg, int result)
 	r->jobs--;
 	if (result < 0 && result != -ECANCELED && !r->abandoned)
 		log_error("%s: no report from the chip (%s): %s", name_of(r),
-			  r->app->daemon->attester_ops->platform, strerror(-result));
+			  r->app->daemon->attester_ops->platform, r->chip_why);
 	round_continue(r, result);
 }
 

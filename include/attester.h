@@ -21,15 +21,26 @@ struct attester_config {
 	unsigned int runtime_pcr;  /* tpm: 0 to 15, extended with every M; quoted always */
 	const char *event_log;     /* NULL: the kernel's, where there is one */
 	const char *key;           /* soft: key file (PEM) */
+	uint32_t timeout_ms;       /* tdx, sev-snp, csv, cca: for one report; 0: a minute */
+	const char *tee_event_log; /* tdx, csv: as event_log above */
+	char *const *tee_endorsements; /* files that go with every report; NULL-terminated, or NULL */
 };
+
+#define ATTESTER_WHY_MAX 256
 
 struct attester {
 	const struct attester_ops *ops;
+	/* In words, why the last call failed; empty: the errno says it. Of the thread that calls. */
+	char why[ATTESTER_WHY_MAX];
 };
 
 /* For Hello and enrolment. All owned; ended with attester_identity_done. */
 struct attester_identity {
-	struct bytes key_name;       /* the AK's TPM name; SHA-256 of the key for soft */
+	/*
+	 * The AK's TPM name; SHA-256 of the key for soft. A TEE has no key of the machine's own:
+	 * 32 bytes that this machine keeps, a name and no proof.
+	 */
+	struct bytes key_name;
 	struct bytes ak_public;      /* TPMT_PUBLIC; SubjectPublicKeyInfo for soft */
 	struct bytes ek_public;      /* TPMT_PUBLIC */
 	struct bytes ek_certificate; /* DER; empty: the chip has none */
@@ -57,8 +68,11 @@ struct attester_ops {
 	 */
 	int (*extend)(struct attester *a, const struct digest *d);
 
-	/* Value of the runtime register. NULL where the chip has none. */
-	int (*runtime)(struct attester *a, struct digest *ret);
+	/*
+	 * Number (PCR, RTMR) and value of the runtime register. NULL where the chip has none;
+	 * -EOPNOTSUPP: it has none on this machine, a->why says what is missing.
+	 */
+	int (*runtime)(struct attester *a, unsigned int *ret_register, struct digest *ret);
 
 	/*
 	 * A report over serialised Claims, into report (its platform, report, signature, key, pcrs,

@@ -308,20 +308,22 @@ static void check_extend(const struct swtpm *s, enum hash_alg bank, const char *
 	Assay__ChipReport report;
 	struct attester *a = NULL;
 	struct arena *arena;
+	unsigned int pcr;
 
 	config.bank = bank;
 	ops = attester_pick("tpm", &config, why, sizeof(why));
 	if (ops->open(&config, &a, why, sizeof(why)) != 0)
 		fail_msg("%s", why);
 	assert_int_equal(digest_of(HASH_SHA256, view_text("M"), &m), 0);
-	assert_int_equal(ops->runtime(a, &expected), 0);
+	assert_int_equal(ops->runtime(a, &pcr, &expected), 0);
+	assert_int_equal(pcr, RUNTIME_PCR);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(ops->extend(a, &m), 0);
 		of_bank = m;
 		if (bank != HASH_SHA256)
 			assert_int_equal(digest_of(bank, digest_view(&m), &of_bank), 0);
 		assert_int_equal(digest_extend(&expected, digest_view(&of_bank)), 0);
-		assert_int_equal(ops->runtime(a, &value), 0);
+		assert_int_equal(ops->runtime(a, &pcr, &value), 0);
 		assert_true(digest_equal(&value, &expected));
 	}
 	assert_int_equal(arena_new(1024 * 1024, &arena), 0);
