@@ -578,7 +578,7 @@ static bool read_regular(struct file *file, struct inode *inode, unsigned long m
 		d->text = read_name(file, text);
 		if (magic == SECRETMEM_MAGIC || same_name(text, "memfd:", 6)) {
 			d->kind = SCAN_MEMORY_FILE;
-			return 1;
+			return (mode & 0111) != 0;
 		}
 	}
 	if (gone && mode & 0111) {

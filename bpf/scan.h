@@ -70,7 +70,7 @@ enum scan_kind {
 	SCAN_SOCKET,
 	SCAN_WRITTEN,	     /* a regular file open for writing; text: its path */
 	SCAN_PROCESS_MEMORY, /* /proc/PID/mem, of target */
-	SCAN_MEMORY_FILE,    /* memfd; text: its name */
+	SCAN_MEMORY_FILE,    /* a memfd that may be executed; text: its name */
 	SCAN_DELETED,	     /* an unlinked file that could be executed; text: its name */
 	SCAN_CHARACTER,	     /* a device that is memory; device: which */
 	SCAN_BLOCK,	     /* a whole disk or part of it */

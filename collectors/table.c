@@ -13,5 +13,6 @@ const struct collector_ops *const collector_table[] = {
 	&collector_static_files, /* 7 */
 	&collector_code,	 /* 8 */
 	&collector_kernel,	 /* 10 */
+	&collector_credentials,	 /* 18, what processes may do */
 	NULL,
 };

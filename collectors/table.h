@@ -12,5 +12,6 @@ extern const struct collector_ops collector_environment;
 extern const struct collector_ops collector_logs;
 extern const struct collector_ops collector_code;
 extern const struct collector_ops collector_kernel;
+extern const struct collector_ops collector_credentials;
 
 #endif

@@ -57,6 +57,9 @@ int target_new(const struct target_config *config, int parent_fd, const char *pa
 		r = follow_attach_cgroup(follow, t->slot, t->cgroup_fd, t->cgroup_id);
 		if (r < 0)
 			return r;
+		r = scan_open(&s->iterators, s->iterators_why, sizeof(s->iterators_why));
+		if (r == -ENOMEM)
+			return r;
 	}
 	*ret = TAKE(t);
 	return 0;
@@ -102,6 +105,7 @@ void target_free(struct target *t)
 	free(s->in_cgroup);
 	free(s->members);
 	descriptors_free(s->descriptors);
+	scan_close(s->iterators);
 	free(s);
 }
 
@@ -509,6 +513,32 @@ int target_scan(struct target *t, uint64_t now_boottime_ns, struct mi *mi)
 	if (!t->scan_complete)
 		return mi_status(mi, "processes", ASSAY__COLLECTOR_STATUS__STATE__PARTIAL,
 				 "processes came or went during the scan");
+	return 0;
+}
+
+int target_iterators(struct target *t, struct scan **ret, const char **ret_why)
+{
+	struct target_state *s = state_of(t);
+	CLEANUP(cleanup_mem) pid_t *pids = NULL;
+	int r;
+
+	*ret = NULL;
+	*ret_why = s->iterators_why[0] ? s->iterators_why : target_follow_why(t);
+	if (!s->iterators)
+		return 0;
+	if (s->iterators_scan != s->scans) {
+		pids = malloc((t->n_processes + 1) * sizeof(*pids));
+		if (!pids)
+			return -ENOMEM;
+		for (size_t i = 0; i < t->n_processes; i++)
+			pids[i] = t->processes[i].pid;
+		r = scan_want(s->iterators, pids, t->n_processes);
+		*ret_why = "the iterators could not be told which processes to look at";
+		if (r < 0)
+			return r == -ENOMEM ? r : 0;
+		s->iterators_scan = s->scans;
+	}
+	*ret = s->iterators;
 	return 0;
 }
 

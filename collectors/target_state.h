@@ -6,6 +6,7 @@
 
 #include "collectors/follow.h"
 #include "collectors/proc_text.h"
+#include "collectors/scan.h"
 #include "target.h"
 
 /* What target_scan keeps for the collectors beside struct target. In collectors/ only. */
@@ -28,6 +29,9 @@ struct target_state {
 	struct target base; /* first */
 	uint64_t scans;
 	struct descriptors *descriptors; /* as of the scan that first asked; descriptors.c */
+	struct scan *iterators;		 /* NULL: why is in iterators_why */
+	char iterators_why[128];
+	uint64_t iterators_scan; /* for whose processes they are set up; target_iterators */
 	int parent_fd;
 	struct target_detail *details; /* one for each of base.processes */
 
@@ -50,6 +54,12 @@ MUST_CHECK int target_read(int proc_fd, const char *name, struct bytes *b);
  * file is called. st is of the file, proc_fd of a process that sees it.
  */
 bool target_path_deleted(int proc_fd, char *path, const struct stat *st);
+
+/*
+ * The iterators, set up for the processes of this scan. *ret is NULL where there are none, and
+ * *ret_why then says why. -ENOMEM.
+ */
+MUST_CHECK int target_iterators(struct target *t, struct scan **ret, const char **ret_why);
 
 static inline const struct target_detail *target_detail(const struct target *t, size_t i)
 {
