@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy_form.h"
 
+#include "policy_csv_form.h"
 #include "policy_sev_snp_form.h"
 
 static const cyaml_strval_t modes[] = { { "enforce", MODE_ENFORCE }, { "warn", MODE_WARN } };
@@ -172,7 +173,7 @@ static const cyaml_strval_t banks[] = {
 	{ "sha512", HASH_SHA512 },
 };
 
-static const cyaml_strval_t event_logs[] = {
+const cyaml_strval_t policy_event_logs[] = {
 	{ "require", EVENT_LOG_REQUIRE },
 	{ "allow", EVENT_LOG_ALLOW },
 };
@@ -181,7 +182,7 @@ static const cyaml_schema_field_t tpm_fields[] = {
 	FORM_WORD("bank", struct policy_tpm, bank, banks),
 	FORM_NODE("pcrs"),
 	FORM_TEXT("ek_ca", struct policy_tpm, ek_ca),
-	FORM_WORD("event_log", struct policy_tpm, event_log, event_logs),
+	FORM_WORD("event_log", struct policy_tpm, event_log, policy_event_logs),
 	CYAML_FIELD_END,
 };
 
@@ -194,6 +195,17 @@ static const cyaml_strval_t tdx_debugs[] = {
 	FORM_TEXTS(key, struct policy_tdx, registers[which].texts, registers[which].n,             \
 		   POLICY_DIGESTS_MAX)
 
+static const cyaml_strval_t tdx_expired[] = {
+	{ "deny", TDX_EXPIRED_DENY },
+	{ "allow", TDX_EXPIRED_ALLOW },
+};
+
+static const cyaml_schema_field_t tdx_collateral_fields[] = {
+	FORM_WORD("expired", struct policy_tdx_collateral, expired, tdx_expired),
+	FORM_TEXT("grace", struct policy_tdx_collateral, grace),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t tdx_fields[] = {
 	TDX_REGISTER("mrtd", POLICY_TDX_MRTD),
 	TDX_REGISTER("rtmr0", POLICY_TDX_RTMR0),
@@ -202,7 +214,8 @@ static const cyaml_schema_field_t tdx_fields[] = {
 	TDX_REGISTER("rtmr3", POLICY_TDX_RTMR3),
 	FORM_TEXTS("tcb_status", struct policy_tdx, tcb_status, n_tcb_status, POLICY_LIST_MAX),
 	FORM_WORD("debug", struct policy_tdx, debug, tdx_debugs),
-	FORM_WORD("event_log", struct policy_tdx, event_log, event_logs),
+	FORM_WORD("event_log", struct policy_tdx, event_log, policy_event_logs),
+	FORM_PART("collateral", struct policy_tdx, collateral, tdx_collateral_fields),
 	CYAML_FIELD_END,
 };
 
@@ -224,7 +237,7 @@ static const cyaml_schema_field_t platforms_fields[] = {
 	FORM_PART("vtpm", struct policy_platforms, vtpm, vtpm_fields),
 	FORM_PART("tdx", struct policy_platforms, tdx, tdx_fields),
 	FORM_PART("sev-snp", struct policy_platforms, snp, policy_snp_fields),
-	FORM_NODE("csv"),
+	FORM_PART("csv", struct policy_platforms, csv, policy_csv_fields),
 	FORM_NODE("cca"),
 	CYAML_FIELD_END,
 };

@@ -165,6 +165,7 @@ struct policy_soft {
 };
 
 enum policy_event_log { EVENT_LOG_UNSET, EVENT_LOG_REQUIRE, EVENT_LOG_ALLOW };
+extern const struct cyaml_strval policy_event_logs[2];
 
 struct policy_tpm {
 	enum hash_alg bank; /* 0: not given */
@@ -178,10 +179,18 @@ struct policy_vtpm {
 };
 
 struct policy_snp_form; /* policy_sev_snp_form.h */
+struct policy_csv_form; /* policy_csv_form.h */
 
 struct policy_measurements {
 	char **texts;
 	uint32_t n;
+};
+
+struct policy_tdx_collateral {
+	enum { TDX_EXPIRED_UNSET, TDX_EXPIRED_DENY, TDX_EXPIRED_ALLOW } expired;
+	char *grace;
+
+	uint64_t grace_ns;
 };
 
 struct policy_tdx {
@@ -190,6 +199,7 @@ struct policy_tdx {
 	uint32_t n_tcb_status;
 	enum { TDX_DEBUG_UNSET, TDX_DEBUG_DENY, TDX_DEBUG_ALLOW } debug;
 	enum policy_event_log event_log;
+	struct policy_tdx_collateral *collateral;
 
 	struct digest *values[POLICY_TDX_REGISTERS];
 	unsigned int accepted; /* bit s: enum tdx_status s */
@@ -201,6 +211,7 @@ struct policy_platforms {
 	struct policy_tdx *tdx;
 	struct policy_vtpm *vtpm;
 	struct policy_snp_form *snp;
+	struct policy_csv_form *csv;
 };
 
 struct policy_static {

@@ -2,8 +2,11 @@
 #include <stdio.h>
 
 #include "policy_form.h"
+#include "quantity.h"
 
 /* The platform rules of a policy for Intel TDX. */
+
+#define NS_A_SECOND UINT64_C(1000000000)
 
 static int read_register(struct yamldoc *d, struct arena *arena, const char *name,
 			 const struct policy_measurements *texts, struct digest **ret)
@@ -36,6 +39,23 @@ static void read_statuses(struct yamldoc *d, struct policy_tdx *tdx)
 	}
 }
 
+/* Expired collateral is allowed for a time that is named, or not at all. */
+static void read_collateral(struct yamldoc *d, struct policy_tdx_collateral *c)
+{
+	char found[YAMLDOC_FOUND_MAX];
+
+	if ((c->expired == TDX_EXPIRED_ALLOW) != (c->grace != NULL)) {
+		yamldoc_problem(d, "platforms.tdx.collateral",
+				"expected \"expired: allow\" and \"grace\" together, or neither");
+		return;
+	}
+	if (c->grace && (quantity_duration(c->grace, &c->grace_ns) < 0 ||
+			 c->grace_ns > POLICY_TDX_GRACE_MAX * NS_A_SECOND))
+		yamldoc_problem(d, "platforms.tdx.collateral.grace",
+				"expected " QUANTITY_DURATION " of at most 90d, found %s",
+				yamldoc_quoted(c->grace, found));
+}
+
 int policy_read_tdx(struct yamldoc *d, struct arena *arena, struct policy_tdx *tdx)
 {
 	static const char *const names[] = { "mrtd", "rtmr0", "rtmr1", "rtmr2", "rtmr3" };
@@ -47,6 +67,8 @@ int policy_read_tdx(struct yamldoc *d, struct arena *arena, struct policy_tdx *t
 			return r;
 	}
 	read_statuses(d, tdx);
+	if (tdx->collateral)
+		read_collateral(d, tdx->collateral);
 	return 0;
 }
 
@@ -87,4 +109,11 @@ bool policy_tdx_event_log_required(const struct policy *p)
 	const struct policy_tdx *tdx = rules(p);
 
 	return tdx && tdx->event_log == EVENT_LOG_REQUIRE;
+}
+
+int64_t policy_tdx_collateral_grace(const struct policy *p)
+{
+	const struct policy_tdx *tdx = rules(p);
+
+	return tdx && tdx->collateral ? (int64_t)(tdx->collateral->grace_ns / NS_A_SECOND) : 0;
 }

@@ -21,6 +21,7 @@ enum endorsement_kind {
 	ENDORSEMENT_PUBLIC_KEY,	 /* DER of a SubjectPublicKeyInfo */
 	ENDORSEMENT_TCB_INFO,	 /* {"tcbInfo":{..},"signature":".."} as Intel's PCS serves it */
 	ENDORSEMENT_QE_IDENTITY, /* {"enclaveIdentity":{..},"signature":".."} */
+	ENDORSEMENT_CSV_CERTIFICATE, /* HRK, HSK, CEK, PEK as Hygon gives them out */
 };
 
 /* One of them. Lent: good as long as the set. */
@@ -38,14 +39,21 @@ void endorsements_free(struct endorsements *e);
 
 /*
  * Adds all that is in the blob, which is copied: DER or PEM (one or many), an Intel JSON
- * document, the certificate table of an SNP extended report. -EBADMSG: it is none of these
+ * document, the certificate table of an SNP extended report, certificates of Hygon's (one, or
+ * several one after the other). -EBADMSG: it is none of these
  * (nothing was added); -EMSGSIZE: more than the limits above; *ret_why says it in words that
  * live for ever.
  */
 MUST_CHECK int endorsements_add(struct endorsements *e, struct view blob, const char **ret_why);
 
-/* Adds what another set has. -EMSGSIZE. from may be NULL. */
+/*
+ * Adds what another set has, lent from it: from must live as long as e. -EMSGSIZE. from may be
+ * NULL.
+ */
 MUST_CHECK int endorsements_add_all(struct endorsements *e, const struct endorsements *from);
+
+/* Adds one, lent as above. -EMSGSIZE. */
+MUST_CHECK int endorsements_add_one(struct endorsements *e, const struct endorsement *item);
 
 /* The next of the kind after that one (NULL: the first); NULL: there is none. e may be NULL. */
 const struct endorsement *endorsements_next(const struct endorsements *e,
@@ -55,6 +63,15 @@ const struct endorsement *endorsements_next(const struct endorsements *e,
 /* All certificates, all lists, in the order they came, for struct x509_chain. Lent. e may be NULL. */
 STACK_OF(X509) * endorsements_certificates(const struct endorsements *e);
 STACK_OF(X509_CRL) * endorsements_crls(const struct endorsements *e);
+
+/*
+ * SHA-256 of all blobs and sets that were added, in their order: two sets with the same have the
+ * same in them. e may be NULL.
+ */
+void endorsements_digest(const struct endorsements *e, uint8_t ret_sha256[32]);
+
+/* By number, from 0; NULL past the last. Lent. */
+const struct endorsement *endorsements_at(const struct endorsements *e, size_t i);
 
 /* How many there are. */
 size_t endorsements_count(const struct endorsements *e);

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "appraisal.h"
+#include "appraisal_cache.h"
 #include "arena.h"
 #include "bytes.h"
 #include "digest.h"
@@ -38,6 +39,7 @@ struct evidence_input {
 	const struct endorsements *endorsements; /* besides the report's own; may be NULL */
 	const struct x509_pin *roots; /* instead of the makers' that are pinned; NULL: those */
 	size_t n_roots;
+	struct appraisal_cache *cache; /* what was found out before; NULL: nothing is kept */
 	/*
 	 * Judged on its own, not in a session: there are no Claims, the report covers
 	 * report_data (empty: whatever it covers), and policy may be NULL (the platform's
@@ -136,6 +138,7 @@ struct evidence_alone {
 	const struct policy *policy; /* NULL: the platform's default */
 	const struct x509_pin *roots;
 	size_t n_roots;
+	struct appraisal_cache *cache; /* may be NULL */
 };
 
 /* The evidence as a ChipReport. Everything is lent from the files or the arena. */
@@ -187,5 +190,12 @@ MUST_CHECK int evidence_judge_report_data(const struct evidence_input *in, struc
 /* in->endorsements and those that came with the report, as one set. Blobs of the report that
  * are not recognised are left out: what needs them will miss them. */
 MUST_CHECK int evidence_endorsements(const struct evidence_input *in, struct endorsements **ret);
+
+/*
+ * Digest of all that a chain is verified with: those endorsements, byte for byte, and the roots.
+ * For keys of in->cache. -ENOMEM.
+ */
+MUST_CHECK int evidence_basis(const struct evidence_input *in, const struct x509_pin *pins,
+			      size_t n_pins, struct cache_key *ret);
 
 #endif

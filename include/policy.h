@@ -10,6 +10,7 @@
 #include "digest.h"
 #include "manifest.h"
 #include "mi.h"
+#include "policy_csv.h"
 #include "policy_sev_snp.h"
 #include "tdx_status.h"
 
@@ -83,6 +84,13 @@ bool policy_tdx_accepts(const struct policy *p, enum tdx_status s);
 bool policy_tdx_debug_allowed(const struct policy *p);
 bool policy_tdx_event_log_required(const struct policy *p);
 
+/*
+ * Seconds for which collateral (TCB info, QE identity, revocation lists) is accepted past its
+ * end; 0: not at all. At most POLICY_TDX_GRACE_MAX.
+ */
+#define POLICY_TDX_GRACE_MAX (90 * 24 * 60 * 60)
+int64_t policy_tdx_collateral_grace(const struct policy *p);
+
 /* SHA-256 hex (lower case) digests of keys accepted for soft: NULL-terminated; NULL: any key. */
 const char *const *policy_soft_keys(const struct policy *p);
 
@@ -96,6 +104,9 @@ enum hash_alg policy_vtpm_bank(const struct policy *p);
 
 /* What is accepted of an SEV-SNP report; p may be NULL: what is accepted by default. */
 const struct policy_snp *policy_sev_snp(const struct policy *p);
+
+/* What is accepted of a CSV report; p may be NULL: what is accepted by default. */
+const struct policy_csv *policy_csv(const struct policy *p);
 
 /* Static reference values. */
 const char *policy_manifest_file(const struct policy *p);

@@ -8,6 +8,7 @@
 #include <openssl/x509.h>
 
 #include "appraisal.h"
+#include "appraisal_cache.h"
 #include "bytes.h"
 
 /*
@@ -42,6 +43,12 @@ struct x509_chain {
 	 * in force at the time. Missing or stale: refused.
 	 */
 	unsigned int crls_needed;
+	/*
+	 * A list that is needed and ran out no more than so many seconds ago will do, with a warning
+	 * under grace_rule. 0: it must be in force. One that is absent never will do.
+	 */
+	int64_t crl_grace;
+	const char *grace_rule;
 	int64_t now;
 };
 
@@ -56,6 +63,10 @@ MUST_CHECK int x509_chain_verify(const struct x509_chain *c, struct appraisal *a
 /* One certificate, one list, in strict DER and nothing behind it. -EBADMSG. -ENOMEM. */
 MUST_CHECK int x509_read(struct view der, X509 **ret);
 MUST_CHECK int x509_read_crl(struct view der, X509_CRL **ret);
+
+/* Cuts the span where any of the certificates and lists begins or ceases to be in force. */
+void x509_cut_span(const STACK_OF(X509) * certificates, const STACK_OF(X509_CRL) * crls,
+		   int64_t now, struct cache_span *span);
 
 /* True if the certificate is that root. */
 bool x509_is_pinned(const X509 *x, const struct x509_pin *pin);

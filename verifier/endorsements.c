@@ -9,24 +9,31 @@
 
 #include "certificate_table.h"
 #include "cleanup.h"
+#include "csv_certificate.h"
+#include "digest.h"
 #include "pem.h"
 #include "signed_json.h"
 #include "x509_chain.h"
 
 struct endorsements {
 	struct endorsement items[ENDORSEMENTS_MAX];
+	bool lent[ENDORSEMENTS_MAX]; /* the item's bytes are another set's */
 	size_t n;
+	uint8_t sha256[32]; /* of what was added; zero: nothing */
 	STACK_OF(X509) * certificates; /* lent from items */
 	STACK_OF(X509_CRL) * crls;
 };
 
 CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 
-static void item_done(struct endorsement *i)
+static void last_item_done(struct endorsements *e)
 {
+	struct endorsement *i = &e->items[--e->n];
+
 	X509_free(i->certificate);
 	X509_CRL_free(i->crl);
-	free((void *)i->bytes.data);
+	if (!e->lent[e->n])
+		free((void *)i->bytes.data);
 	*i = (struct endorsement){ 0 };
 }
 
@@ -34,8 +41,8 @@ void endorsements_free(struct endorsements *e)
 {
 	if (!e)
 		return;
-	for (size_t i = 0; i < e->n; i++)
-		item_done(&e->items[i]);
+	while (e->n > 0)
+		last_item_done(e);
 	sk_X509_free(e->certificates);
 	sk_X509_CRL_free(e->crls);
 	free(e);
@@ -55,34 +62,45 @@ int endorsements_new(struct endorsements **ret)
 	return 0;
 }
 
-/* Takes over the certificate or list, also where it fails. */
-static int put(struct endorsements *e, enum endorsement_kind kind, struct view bytes, X509 *x,
-	       X509_CRL *crl)
+/* Takes over the certificate or list, also where it fails; the bytes too unless they are lent. */
+static int put_item(struct endorsements *e, const struct endorsement *item, bool lent)
 {
-	struct endorsement item = { .kind = kind, .certificate = x, .crl = crl };
-	uint8_t *copy = NULL;
 	int r = -EMSGSIZE;
 
 	if (e->n == ENDORSEMENTS_MAX)
 		goto failed;
 	r = -ENOMEM;
-	copy = malloc(bytes.len + 1);
-	if (!copy)
+	if (item->certificate && sk_X509_push(e->certificates, item->certificate) <= 0)
 		goto failed;
-	memcpy(copy, bytes.data, bytes.len);
-	item.bytes = view_of(copy, bytes.len);
-	if (x && sk_X509_push(e->certificates, x) <= 0)
+	if (item->crl && sk_X509_CRL_push(e->crls, item->crl) <= 0)
 		goto failed;
-	if (crl && sk_X509_CRL_push(e->crls, crl) <= 0)
-		goto failed;
-	e->items[e->n++] = item;
+	e->items[e->n] = *item;
+	e->lent[e->n++] = lent;
 	return 0;
 
 failed:
-	free(copy);
-	X509_free(x);
-	X509_CRL_free(crl);
+	if (!lent)
+		free((void *)item->bytes.data);
+	X509_free(item->certificate);
+	X509_CRL_free(item->crl);
 	return r;
+}
+
+/* The same with bytes that are copied. */
+static int put(struct endorsements *e, enum endorsement_kind kind, struct view bytes, X509 *x,
+	       X509_CRL *crl)
+{
+	struct endorsement item = { .kind = kind, .certificate = x, .crl = crl };
+	uint8_t *copy = malloc(bytes.len + 1);
+
+	if (!copy) {
+		X509_free(x);
+		X509_CRL_free(crl);
+		return -ENOMEM;
+	}
+	memcpy(copy, bytes.data, bytes.len);
+	item.bytes = view_of(copy, bytes.len);
+	return put_item(e, &item, false);
 }
 
 static int put_certificate(struct endorsements *e, struct view der)
@@ -183,22 +201,72 @@ static int take_table(struct endorsements *e, struct view blob)
 	return r;
 }
 
+/* One after the other, as Hygon serves HSK and CEK. Their form says how long each is. */
+static int take_csv(struct endorsements *e, struct view blob)
+{
+	struct reader in = reader_of(blob);
+	struct csv_certificate c;
+	struct reader at;
+	struct view v;
+	const char *why;
+	int r = -EBADMSG;
+
+	while (in.left > 0) {
+		at = in;
+		r = read_view(&at, CSV_ROOT_CERTIFICATE_SIZE, &v);
+		if (r == 0)
+			r = csv_certificate_parse(v, &c, &why);
+		if (r < 0) {
+			at = in;
+			r = read_view(&at, CSV_CHIP_CERTIFICATE_SIZE, &v);
+			if (r == 0)
+				r = csv_certificate_parse(v, &c, &why);
+		}
+		if (r == 0)
+			r = put(e, ENDORSEMENT_CSV_CERTIFICATE, v, NULL, NULL);
+		if (r < 0)
+			return r;
+		in = at;
+	}
+	return r;
+}
+
 static int (*const forms[])(struct endorsements *e, struct view blob) = {
-	take_pem, put_certificate, put_crl, take_json, put_public_key, take_table,
+	take_pem, put_certificate, put_crl, take_json, put_public_key, take_table, take_csv,
 };
 
 /* Back to n items: a blob is added whole or not at all. */
 static void roll_back(struct endorsements *e, size_t n)
 {
 	while (e->n > n) {
-		struct endorsement *last = &e->items[--e->n];
+		struct endorsement *last = &e->items[e->n - 1];
 
 		if (last->certificate)
 			sk_X509_pop(e->certificates);
 		if (last->crl)
 			sk_X509_CRL_pop(e->crls);
-		item_done(last);
+		last_item_done(e);
 	}
+}
+
+/* The digest goes on over what was added. */
+static int note_added(struct endorsements *e, const char *kind, struct view what)
+{
+	uint64_t len = what.len;
+	const struct view parts[] = {
+		view_of(e->sha256, sizeof(e->sha256)),
+		view_text(kind),
+		view_of(&len, sizeof(len)),
+		what,
+	};
+	struct digest d;
+	int r;
+
+	r = digest_of_parts(HASH_SHA256, parts, ARRAY_LEN(parts), &d);
+	if (r < 0)
+		return r;
+	memcpy(e->sha256, d.bytes, sizeof(e->sha256));
+	return 0;
 }
 
 int endorsements_add(struct endorsements *e, struct view blob, const char **ret_why)
@@ -219,28 +287,54 @@ int endorsements_add(struct endorsements *e, struct view blob, const char **ret_
 		*ret_why = "more endorsements than are looked at";
 	if (r == -EBADMSG || (r == 0 && e->n == n)) {
 		*ret_why = "neither certificates, revocation lists, a public key, Intel's TCB info "
-			   "or QE identity, nor a certificate table";
+			   "or QE identity, a certificate table, nor certificates of Hygon's";
 		return -EBADMSG;
 	}
+	if (r == 0)
+		r = note_added(e, "blob", blob);
+	if (r < 0)
+		roll_back(e, n);
 	return r;
+}
+
+int endorsements_add_one(struct endorsements *e, const struct endorsement *item)
+{
+	int r;
+
+	if (item->certificate)
+		X509_up_ref(item->certificate);
+	if (item->crl)
+		X509_CRL_up_ref(item->crl);
+	r = put_item(e, item, true);
+	return r < 0 ? r : note_added(e, "one", item->bytes);
 }
 
 int endorsements_add_all(struct endorsements *e, const struct endorsements *from)
 {
 	int r;
 
-	for (size_t i = 0; from && i < from->n; i++) {
+	if (!from)
+		return 0;
+	for (size_t i = 0; i < from->n; i++) {
 		const struct endorsement *item = &from->items[i];
 
 		if (item->certificate)
 			X509_up_ref(item->certificate);
 		if (item->crl)
 			X509_CRL_up_ref(item->crl);
-		r = put(e, item->kind, item->bytes, item->certificate, item->crl);
+		r = put_item(e, item, true);
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return note_added(e, "set", view_of(from->sha256, sizeof(from->sha256)));
+}
+
+void endorsements_digest(const struct endorsements *e, uint8_t ret_sha256[32])
+{
+	if (e)
+		memcpy(ret_sha256, e->sha256, sizeof(e->sha256));
+	else
+		memset(ret_sha256, 0, sizeof(e->sha256));
 }
 
 const struct endorsement *endorsements_next(const struct endorsements *e,
@@ -264,6 +358,11 @@ STACK_OF(X509) * endorsements_certificates(const struct endorsements *e)
 STACK_OF(X509_CRL) * endorsements_crls(const struct endorsements *e)
 {
 	return e ? e->crls : NULL;
+}
+
+const struct endorsement *endorsements_at(const struct endorsements *e, size_t i)
+{
+	return e && i < e->n ? &e->items[i] : NULL;
 }
 
 size_t endorsements_count(const struct endorsements *e)

@@ -99,6 +99,7 @@ static int appraise(const struct evidence_alone *in, const struct evidence_found
 		.endorsements = in->endorsements,
 		.roots = in->roots,
 		.n_roots = in->n_roots,
+		.cache = in->cache,
 		.alone = true,
 		.report_data = in->report_data,
 	};

@@ -10,6 +10,7 @@
 /* What every platform's evidence is judged by in the same way. */
 
 CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
+CLEANUP_FUNCTION(struct hasher *, hasher_free)
 
 int evidence_judge_platform(const struct evidence_input *in, const char *platform,
 			    struct appraisal *a)
@@ -71,6 +72,50 @@ int evidence_judge_report_data(const struct evidence_input *in, struct view seen
 		return 0;
 	}
 	return judge_data(digest_view(&claims), seen, "evidence.claims", a);
+}
+
+static int hash_blobs(const struct evidence_input *in, struct hasher *h)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < in->report->n_endorsements; i++) {
+		ProtobufCBinaryData d = in->report->endorsements[i];
+		uint64_t len = d.len;
+
+		r = hasher_add(h, &len, sizeof(len));
+		if (r == 0)
+			r = hasher_add(h, d.data, d.len);
+	}
+	return r;
+}
+
+int evidence_basis(const struct evidence_input *in, const struct x509_pin *pins, size_t n_pins,
+		   struct cache_key *ret)
+{
+	CLEANUP(hasher_freep) struct hasher *h = NULL;
+	uint8_t set[32];
+	struct digest d;
+	int r;
+
+	endorsements_digest(in->endorsements, set);
+	r = hasher_new(HASH_SHA256, &h);
+	if (r < 0)
+		return r;
+	r = hasher_begin(h);
+	if (r == 0)
+		r = hasher_add(h, set, sizeof(set));
+	if (r == 0)
+		r = hasher_add(h, &n_pins, sizeof(n_pins));
+	for (size_t i = 0; r == 0 && i < n_pins; i++)
+		r = hasher_add(h, pins[i].sha256, sizeof(pins[i].sha256));
+	if (r == 0)
+		r = hash_blobs(in, h);
+	if (r == 0)
+		r = hasher_end(h, &d);
+	if (r < 0)
+		return r;
+	memcpy(ret->sha256, d.bytes, sizeof(ret->sha256));
+	return 0;
 }
 
 int evidence_endorsements(const struct evidence_input *in, struct endorsements **ret)

@@ -14,6 +14,8 @@
 #define CERTIFICATES_MAX 8 /* in a quote */
 #define SIGNER		 "Intel SGX TCB Signing"
 
+static const char grace_rule[] = "platforms.tdx.collateral.expired";
+
 /* SHA-256 of the Intel SGX Root CA's certificate, valid until 2049-12-31. */
 static const struct x509_pin intel_root = {
 	"the Intel SGX Root CA",
@@ -57,6 +59,35 @@ static int read_chain(struct tdx_check *c)
 	return r < 0 ? r : sk_X509_num(c->chain) > 0 ? 0 : -EBADMSG;
 }
 
+/* The quote's chain, the endorsements, and until when none of them begins or ends. */
+static int read_given(struct tdx_check *c)
+{
+	STACK_OF(X509) * more;
+	int r;
+
+	if (c->given)
+		return 0;
+	c->chain = sk_X509_new_null();
+	c->given = sk_X509_new_null();
+	if (!c->chain || !c->given)
+		return -ENOMEM;
+	r = read_chain(c);
+	if (r == 0)
+		r = evidence_endorsements(c->in, &c->endorsements);
+	/* The first vouches for nobody, so that what is found out of collateral rests on the
+	 * others. */
+	for (int i = 1; r == 0 && i < sk_X509_num(c->chain); i++)
+		r = push(c->given, sk_X509_value(c->chain, i));
+	more = endorsements_certificates(c->endorsements);
+	for (int i = 0; r == 0 && i < sk_X509_num(more); i++)
+		r = push(c->given, sk_X509_value(more, i));
+	if (r < 0)
+		return r;
+	x509_cut_span(c->chain, NULL, c->in->now, &c->span);
+	x509_cut_span(more, endorsements_crls(c->endorsements), c->in->now, &c->span);
+	return 0;
+}
+
 /* Certificates can be read, and the first one says it is that of a PCK. */
 int tdx_check_chain_form(struct tdx_check *c)
 {
@@ -64,22 +95,20 @@ int tdx_check_chain_form(struct tdx_check *c)
 	char seen[X509_TEXT_MAX];
 	int r;
 
-	c->chain = sk_X509_new_null();
-	c->given = sk_X509_new_null();
-	if (!c->chain || !c->given)
-		return -ENOMEM;
-	r = read_chain(c);
+	r = tdx_known_find_pck(c);
+	if (r > 0)
+		appraisal_pass(c->a);
+	if (r != 0)
+		return r;
+	r = read_given(c);
 	if (r == -EBADMSG) {
 		appraisal_refuse(c->a, rule, "PCK certificate and CAs in PEM",
 				 "bytes that are not certificates and nothing else");
 		return 0;
 	}
-	for (int i = 0; r == 0 && i < sk_X509_num(c->chain); i++)
-		r = push(c->given, sk_X509_value(c->chain, i));
-	for (int i = 0; r == 0 && i < sk_X509_num(endorsements_certificates(c->endorsements)); i++)
-		r = push(c->given, sk_X509_value(endorsements_certificates(c->endorsements), i));
 	if (r < 0)
 		return r;
+	c->pck_key = X509_get0_pubkey(sk_X509_value(c->chain, 0));
 	if (!tdx_pck_named(sk_X509_value(c->chain, 0))) {
 		appraisal_refuse(c->a, rule,
 				 "an SGX PCK Certificate of Intel's Platform or Processor CA", "%s",
@@ -90,26 +119,50 @@ int tdx_check_chain_form(struct tdx_check *c)
 	return 1;
 }
 
+const struct x509_pin *tdx_pins(const struct evidence_input *in, size_t *ret_n)
+{
+	*ret_n = in->roots ? in->n_roots : 1;
+	return in->roots ? in->roots : &intel_root;
+}
+
 static struct x509_chain chain_of(const struct tdx_check *c, X509 *leaf)
 {
+	size_t n_pins;
+	const struct x509_pin *pins = tdx_pins(c->in, &n_pins);
+
 	return (struct x509_chain){
 		.leaf = leaf,
 		.given = c->given,
-		.pins = c->in->roots ? c->in->roots : &intel_root,
-		.n_pins = c->in->roots ? c->in->n_roots : 1,
+		.pins = pins,
+		.n_pins = n_pins,
 		.crls = endorsements_crls(c->endorsements),
+		.crl_grace = policy_tdx_collateral_grace(c->in->policy),
+		.grace_rule = grace_rule,
 		.now = c->in->now,
 	};
+}
+
+/* Reasons so far, warnings and those that there was no room for with them. */
+static size_t reasons(const struct tdx_check *c)
+{
+	return c->a->n + c->a->uncounted;
 }
 
 /* PCK certificate to root, no certificate in the quote that is not of it, none revoked. */
 int tdx_check_chain(struct tdx_check *c)
 {
 	CLEANUP(cleanup_x509_path) STACK_OF(X509) *path = NULL;
-	struct x509_chain chain = chain_of(c, sk_X509_value(c->chain, 0));
+	size_t before = reasons(c);
+	struct x509_chain chain;
 	char seen[X509_TEXT_MAX];
 	int r;
 
+	if (c->known_pck.c) {
+		c->chain_good = true;
+		appraisal_pass(c->a);
+		return 1;
+	}
+	chain = chain_of(c, sk_X509_value(c->chain, 0));
 	chain.rule = "evidence.pck_chain";
 	chain.what = "PCK certificate";
 	chain.crls_needed = 3; /* PCK CRL of the CA, root CRL of the root */
@@ -126,15 +179,31 @@ int tdx_check_chain(struct tdx_check *c)
 		return 0;
 	}
 	c->chain_good = true;
+	c->known_pck.worth_keeping = reasons(c) == before;
 	return 1;
+}
+
+static int read_pck(struct tdx_check *c)
+{
+	int r;
+
+	if (c->known_pck.c) {
+		c->pck = ((struct tdx_known_pck *)c->known_pck.c)->pck;
+		return 0;
+	}
+	r = tdx_pck_read(sk_X509_value(c->chain, 0), &c->pck);
+	if (r < 0)
+		return r;
+	return tdx_known_make_pck(c);
 }
 
 int tdx_check_pck(struct tdx_check *c)
 {
 	int r;
 
-	r = tdx_pck_read(sk_X509_value(c->chain, 0), &c->pck);
+	r = read_pck(c);
 	if (r == -EBADMSG) {
+		c->known_pck.worth_keeping = false;
 		appraisal_refuse(c->a, "evidence.pck",
 				 "the SGX extension of a PCK certificate: PPID, TCB, PCE-ID, FMSPC",
 				 "none, or one that lacks some of these or has them twice");
@@ -188,12 +257,34 @@ static int find_signer(const struct tdx_check *c, const struct tdx_document *doc
 	return 0;
 }
 
-/* The document is Intel's, and of this time. */
-static int judge_document(struct tdx_check *c, const struct tdx_document *doc, const char *rule,
-			  const char *what)
+/* 1: in force, or it ran out and the policy allows that, with a warning. */
+static int judge_window(struct tdx_check *c, const struct tdx_document *doc, const char *rule,
+			const char *what)
 {
 	char now[TIME_TEXT_MAX], from[TIME_TEXT_MAX], until[TIME_TEXT_MAX], expected[128];
+	int64_t late = c->in->now - doc->next_update;
+
+	if (c->in->now >= doc->issued && late <= 0)
+		return 1;
+	snprintf(expected, sizeof(expected), "%s in force at %s", what, time_text(c->in->now, now));
+	time_text(doc->issued, from);
+	time_text(doc->next_update, until);
+	if (late > 0 && late <= policy_tdx_collateral_grace(c->in->policy)) {
+		appraisal_fail(c->a, true, grace_rule, expected,
+			       "one in force %s to %s, which the policy still allows", from, until);
+		return 1;
+	}
+	appraisal_refuse(c->a, rule, expected,
+			 "collateral expired or not yet valid: one in force %s to %s", from, until);
+	return 0;
+}
+
+/* The document is Intel's, and of this time. */
+static int judge_document(struct tdx_check *c, struct tdx_document *doc, const char *rule,
+			  const char *what)
+{
 	struct x509_chain chain;
+	char expected[128];
 	X509 *signer;
 	int r;
 
@@ -213,16 +304,23 @@ static int judge_document(struct tdx_check *c, const struct tdx_document *doc, c
 	r = x509_chain_verify(&chain, c->a, NULL);
 	if (r <= 0)
 		return r;
-	if (c->in->now < doc->issued || c->in->now > doc->next_update) {
-		snprintf(expected, sizeof(expected), "%s in force at %s", what,
-			 time_text(c->in->now, now));
-		appraisal_refuse(c->a, rule, expected,
-				 "collateral expired or not yet valid: one in force %s to %s",
-				 time_text(doc->issued, from), time_text(doc->next_update, until));
-		return 0;
-	}
+	r = judge_window(c, doc, rule, what);
+	if (r <= 0)
+		return r;
+	/* Lent from the endorsements, which do not live as long as what is kept. */
+	doc->text = (struct signed_json){ 0 };
 	appraisal_pass(c->a);
 	return 1;
+}
+
+/* What is found out of collateral changes also when another document of its kind takes over. */
+static void note_document(struct tdx_check *c, const struct endorsement *e,
+			  const struct tdx_document *doc)
+{
+	struct cached *known = c->known_collateral.c;
+
+	cache_span_cut_window(&known->span, c->in->now, doc->issued, doc->next_update);
+	known->size += e->bytes.len; /* more than what is read of it takes */
 }
 
 /* Of two, the one in force, and of two in force the newer. */
@@ -235,8 +333,7 @@ static bool better(const struct tdx_document *a, const struct tdx_document *b, i
 }
 
 /* The TCB info of this FMSPC and PCE; *ret_seen says what was there instead. */
-static int find_tcb_info(const struct tdx_check *c, struct tdx_tcb_info **ret,
-			 const char **ret_seen)
+static int find_tcb_info(struct tdx_check *c, struct tdx_tcb_info **ret, const char **ret_seen)
 {
 	CLEANUP(tdx_tcb_info_freep) struct tdx_tcb_info *best = NULL;
 	const struct endorsement *e = NULL;
@@ -259,6 +356,7 @@ static int find_tcb_info(const struct tdx_check *c, struct tdx_tcb_info **ret,
 			*ret_seen = "one of another platform";
 			continue;
 		}
+		note_document(c, e, &t->doc);
 		if (best && !better(&t->doc, &best->doc, c->in->now))
 			continue;
 		tdx_tcb_info_free(best);
@@ -268,13 +366,33 @@ static int find_tcb_info(const struct tdx_check *c, struct tdx_tcb_info **ret,
 	return 0;
 }
 
+/* Looks for both documents in the cache. 1: they are in c; 0: no; they are to be read. */
+static int find_collateral(struct tdx_check *c)
+{
+	int r = 0;
+
+	if (c->has_pck)
+		r = tdx_known_find_collateral(c);
+	if (r == 0)
+		r = read_given(c);
+	if (r == 0)
+		r = tdx_known_make_collateral(c);
+	return r;
+}
+
 int tdx_check_tcb_info(struct tdx_check *c)
 {
 	CLEANUP(tdx_tcb_info_freep) struct tdx_tcb_info *t = NULL;
 	char fmspc[13], pceid[5], expected[64];
+	size_t before = reasons(c);
 	const char *seen;
 	int r;
 
+	r = find_collateral(c);
+	if (r > 0)
+		appraisal_pass(c->a);
+	if (r != 0)
+		return r;
 	if (!c->has_pck)
 		return 0;
 	r = find_tcb_info(c, &t, &seen);
@@ -289,12 +407,15 @@ int tdx_check_tcb_info(struct tdx_check *c)
 		return 0;
 	}
 	r = judge_document(c, &t->doc, "evidence.tcb_info", "TCB info");
-	if (r > 0)
-		c->tcb_info = TAKE(t);
-	return r;
+	if (r <= 0)
+		return r;
+	c->tcb_info = t;
+	((struct tdx_known_collateral *)c->known_collateral.c)->tcb_info = TAKE(t);
+	c->known_collateral.worth_keeping = reasons(c) == before;
+	return 1;
 }
 
-static int find_qe_identity(const struct tdx_check *c, struct tdx_qe_identity **ret,
+static int find_qe_identity(struct tdx_check *c, struct tdx_qe_identity **ret,
 			    const char **ret_seen)
 {
 	CLEANUP(tdx_qe_identity_freep) struct tdx_qe_identity *best = NULL;
@@ -313,6 +434,7 @@ static int find_qe_identity(const struct tdx_check *c, struct tdx_qe_identity **
 		}
 		if (r < 0)
 			return r;
+		note_document(c, e, &q->doc);
 		if (best && !better(&q->doc, &best->doc, c->in->now))
 			continue;
 		tdx_qe_identity_free(best);
@@ -325,9 +447,14 @@ static int find_qe_identity(const struct tdx_check *c, struct tdx_qe_identity **
 int tdx_check_qe_identity(struct tdx_check *c)
 {
 	CLEANUP(tdx_qe_identity_freep) struct tdx_qe_identity *q = NULL;
+	size_t before = reasons(c);
 	const char *seen;
 	int r;
 
+	if (c->qe_identity) {
+		appraisal_pass(c->a);
+		return 1;
+	}
 	r = find_qe_identity(c, &q, &seen);
 	if (r < 0)
 		return r;
@@ -337,7 +464,11 @@ int tdx_check_qe_identity(struct tdx_check *c)
 		return 0;
 	}
 	r = judge_document(c, &q->doc, "evidence.qe_identity", "QE identity");
-	if (r > 0)
-		c->qe_identity = TAKE(q);
+	if (r > 0) {
+		c->qe_identity = q;
+		((struct tdx_known_collateral *)c->known_collateral.c)->qe_identity = TAKE(q);
+	}
+	if (r <= 0 || reasons(c) != before)
+		c->known_collateral.worth_keeping = false;
 	return r;
 }

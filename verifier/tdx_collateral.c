@@ -17,6 +17,8 @@ CLEANUP_FUNCTION(struct tdx_qe_identity *, tdx_qe_identity_free)
 
 static void levels_done(struct tdx_levels *l)
 {
+	for (size_t i = 0; i < l->n; i++)
+		json_decref(l->at[i].advisories);
 	free(l->at);
 	*l = (struct tdx_levels){ 0 };
 }
@@ -118,7 +120,7 @@ static void read_svns(struct members *m, const json_t *components, uint8_t to[TD
 
 static void read_advisories(struct members *m, const json_t *level, struct tdx_level *l)
 {
-	const json_t *ids = json_object_get(level, "advisoryIDs");
+	json_t *ids = json_object_get(level, "advisoryIDs");
 
 	if (!ids)
 		return;
@@ -128,7 +130,7 @@ static void read_advisories(struct members *m, const json_t *level, struct tdx_l
 		if (!json_is_string(json_array_get(ids, i)))
 			fail(m, "an advisory id is not a string");
 	}
-	l->advisories = ids;
+	l->advisories = json_incref(ids);
 }
 
 static void read_level(struct members *m, const json_t *level, bool platform, struct tdx_level *l)
@@ -233,8 +235,10 @@ static void read_document(struct members *m, struct view text, const char *name,
 	get_time(m, ret->json, "nextUpdate", &ret->next_update, "its nextUpdate is not a time");
 }
 
-static int outcome(const struct members *m, const char **ret_why)
+static int outcome(const struct members *m, struct tdx_document *doc, const char **ret_why)
 {
+	json_decref(doc->json);
+	doc->json = NULL;
 	if (m->error < 0)
 		return m->error;
 	if (!m->why)
@@ -261,7 +265,7 @@ int tdx_tcb_info_read(struct view text, struct tdx_tcb_info **ret, const char **
 		read_modules(&m, t);
 		read_levels(&m, t->doc.json, true, &t->levels);
 	}
-	r = outcome(&m, ret_why);
+	r = outcome(&m, &t->doc, ret_why);
 	if (r < 0)
 		return r;
 	*ret = TAKE(t);
@@ -301,7 +305,7 @@ int tdx_qe_identity_read(struct view text, struct tdx_qe_identity **ret, const c
 			   "its isvprodid is not a number");
 		read_levels(&m, j, false, &q->levels);
 	}
-	r = outcome(&m, ret_why);
+	r = outcome(&m, &q->doc, ret_why);
 	if (r < 0)
 		return r;
 	*ret = TAKE(q);

@@ -24,7 +24,7 @@ struct tdx_level {
 	uint16_t svn;			      /* pcesvn of TCB info, else isvsvn */
 	enum tdx_status status;
 	int64_t date;
-	const json_t *advisories; /* of strings; NULL: none. Good as long as the document */
+	json_t *advisories; /* of strings; NULL: none */
 };
 
 struct tdx_levels {
@@ -42,8 +42,8 @@ struct tdx_module {
 
 /* Of both documents. */
 struct tdx_document {
-	struct signed_json text; /* lent from the endorsement */
-	json_t *json;
+	struct signed_json text; /* lent from what was read */
+	json_t *json;		 /* NULL once read: it takes many times the text */
 	int64_t issued, next_update;
 };
 

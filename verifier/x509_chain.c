@@ -230,6 +230,7 @@ struct revocation {
 	const struct verifying *v;
 	X509 *x, *issuer;
 	bool in_force;
+	bool tolerated;			     /* one ran out, and is within the time of grace */
 	bool stale;			     /* one was there, of another time */
 	char window[2 * TIME_TEXT_MAX + 16]; /* of the stale one */
 };
@@ -304,10 +305,13 @@ static int heed(struct revocation *k, X509_CRL *crl)
 				 x509_describe(k->x, seen));
 		return 0;
 	}
-	if (c->now <= until)
+	if (c->now <= until) {
 		k->in_force = true;
-	else
-		note_window(k, crl);
+		return 1;
+	}
+	note_window(k, crl);
+	if (c->now - until <= c->crl_grace)
+		k->tolerated = true;
 	return 1;
 }
 
@@ -325,6 +329,11 @@ static int check_revocation(const struct verifying *v, X509 *x, X509 *issuer, bo
 	name_text(X509_get_subject_name(issuer), name);
 	snprintf(expected, sizeof(expected), "a revocation list of %s in force at %s", name,
 		 time_text(v->c->now, now));
+	if (k.tolerated) {
+		appraisal_fail(v->a, true, v->c->grace_rule, expected,
+			       "one in force %s, which the policy still allows", k.window);
+		return 1;
+	}
 	appraisal_refuse(v->a, v->c->rule, expected, "%s%s",
 			 k.stale ? "collateral expired or not yet valid: one in force " : "none",
 			 k.window);
@@ -342,6 +351,27 @@ static int check_revocations(const struct verifying *v, STACK_OF(X509) * path)
 			return r;
 	}
 	return 1;
+}
+
+void x509_cut_span(const STACK_OF(X509) * certificates, const STACK_OF(X509_CRL) * crls,
+		   int64_t now, struct cache_span *span)
+{
+	int64_t from, until;
+
+	for (int i = 0; i < sk_X509_num(certificates); i++) {
+		const X509 *x = sk_X509_value(certificates, i);
+
+		if (x509_time(X509_get0_notBefore(x), &from) == 0 &&
+		    x509_time(X509_get0_notAfter(x), &until) == 0)
+			cache_span_cut_window(span, now, from, until);
+	}
+	for (int i = 0; i < sk_X509_CRL_num(crls); i++) {
+		const X509_CRL *crl = sk_X509_CRL_value(crls, i);
+
+		if (x509_time(X509_CRL_get0_lastUpdate(crl), &from) == 0 &&
+		    x509_time(X509_CRL_get0_nextUpdate(crl), &until) == 0)
+			cache_span_cut_window(span, now, from, until);
+	}
 }
 
 int x509_chain_verify(const struct x509_chain *c, struct appraisal *a, STACK_OF(X509) * *ret_path)
