@@ -99,6 +99,12 @@ json_t *evidence_judged_json(const struct evidence_judged *j)
 		      "event_log_replayed", r->event_log_replayed);
 	if (o && r->pcrs_quoted)
 		json_object_set_new(o, "pcrs", pcrs_json(r));
+	if (o && r->ima.entries)
+		json_object_set_new(o, "ima",
+				    json_pack("{s:I, s:I, s:I}", "entries",
+					      (json_int_t)r->ima.entries, "proven",
+					      (json_int_t)r->ima.proven, "violations",
+					      (json_int_t)r->ima.violations));
 	return o;
 }
 
@@ -189,6 +195,9 @@ static void print_values(const struct evidence_judged *j)
 		print_hex("chip", r->chip_id, r->chip_id_len);
 	if (r->event_log_replayed)
 		print_line("event log", "replays to the registers");
+	if (r->ima.proven > 0)
+		printf("  %-*s %zu of %zu entries proven by PCR 10, %zu violations\n", NAME_WIDTH,
+		       "IMA list", r->ima.proven, r->ima.entries, r->ima.violations);
 }
 
 static void print_reasons(const struct appraisal *a)

@@ -7,6 +7,7 @@
 
 #include "claims.h"
 #include "cleanup.h"
+#include "policy_csv_form.h"
 #include "policy_form.h"
 #include "policy_sev_snp_form.h"
 #include "quantity.h"
@@ -255,6 +256,11 @@ static int read_form(struct yamldoc *d, struct policy *p)
 		if (r < 0)
 			return r;
 	}
+	if (f->platforms->csv) {
+		r = policy_read_csv(d, p->arena, f->platforms->csv);
+		if (r < 0)
+			return r;
+	}
 	r = read_pcrs(d, p,
 		      &(struct pcrs_read){ "platforms.tpm.pcrs", policy_tpm_bank(p), p->pcrs });
 	if (r < 0)
@@ -349,6 +355,13 @@ bool policy_tpm_event_log_required(const struct policy *p)
 	const struct policy_tpm *tpm = p->form->platforms->tpm;
 
 	return tpm && tpm->event_log == EVENT_LOG_REQUIRE;
+}
+
+const struct policy_ima *policy_tpm_ima(const struct policy *p)
+{
+	const struct policy_tpm *tpm = p->form->platforms->tpm;
+
+	return tpm ? tpm->ima : NULL;
 }
 
 size_t policy_tpm_pcr(const struct policy *p, unsigned int index, const struct digest **ret)

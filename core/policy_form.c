@@ -178,11 +178,29 @@ const cyaml_strval_t policy_event_logs[] = {
 	{ "allow", EVENT_LOG_ALLOW },
 };
 
+static const cyaml_strval_t ima_logs[] = {
+	{ "require", POLICY_IMA_REQUIRE },
+	{ "allow", POLICY_IMA_OPTIONAL },
+};
+
+static const cyaml_strval_t ima_violations[] = {
+	{ "warn", POLICY_IMA_WARN },
+	{ "deny", POLICY_IMA_DENY },
+	{ "allow", POLICY_IMA_ALLOW },
+};
+
+static const cyaml_schema_field_t ima_fields[] = {
+	FORM_WORD("log", struct policy_ima, log, ima_logs),
+	FORM_WORD("violations", struct policy_ima, violations, ima_violations),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t tpm_fields[] = {
 	FORM_WORD("bank", struct policy_tpm, bank, banks),
 	FORM_NODE("pcrs"),
 	FORM_TEXT("ek_ca", struct policy_tpm, ek_ca),
 	FORM_WORD("event_log", struct policy_tpm, event_log, policy_event_logs),
+	FORM_PART("ima", struct policy_tpm, ima, ima_fields),
 	CYAML_FIELD_END,
 };
 
@@ -216,6 +234,7 @@ static const cyaml_schema_field_t tdx_fields[] = {
 	FORM_WORD("debug", struct policy_tdx, debug, tdx_debugs),
 	FORM_WORD("event_log", struct policy_tdx, event_log, policy_event_logs),
 	FORM_PART("collateral", struct policy_tdx, collateral, tdx_collateral_fields),
+	FORM_WORD("runtime_log", struct policy_tdx, runtime_log, policy_event_logs),
 	CYAML_FIELD_END,
 };
 

@@ -171,6 +171,7 @@ struct policy_tpm {
 	enum hash_alg bank; /* 0: not given */
 	char *ek_ca;
 	enum policy_event_log event_log;
+	struct policy_ima *ima;
 };
 
 struct policy_vtpm {
@@ -200,6 +201,7 @@ struct policy_tdx {
 	enum { TDX_DEBUG_UNSET, TDX_DEBUG_DENY, TDX_DEBUG_ALLOW } debug;
 	enum policy_event_log event_log;
 	struct policy_tdx_collateral *collateral;
+	enum policy_event_log runtime_log; /* required unless it says otherwise */
 
 	struct digest *values[POLICY_TDX_REGISTERS];
 	unsigned int accepted; /* bit s: enum tdx_status s */

@@ -58,6 +58,9 @@ struct evidence_result {
 	uint32_t reset_count, restart_count; /* tpm: TPMS_CLOCK_INFO */
 	uint64_t clock;
 	bool event_log_replayed;
+	struct {
+		size_t entries, proven, violations; /* proven: covered by the quoted PCR 10 */
+	} ima; /* entries 0: there was no list, or it was not read */
 
 	/* All platforms but soft, once the report could be read; whether it is true says the verdict. */
 	uint32_t version;	    /* of the report; 0: not read */

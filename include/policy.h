@@ -50,6 +50,16 @@ bool policy_allows_platform(const struct policy *p, const char *platform);
 /* True if the evidence's event log must be there and replay to the quoted registers. */
 bool policy_tpm_event_log_required(const struct policy *p);
 
+/* What is asked of the kernel's own list of measurements (IMA). */
+struct policy_ima {
+	enum { POLICY_IMA_UNSET, POLICY_IMA_REQUIRE, POLICY_IMA_OPTIONAL } log;
+	/* A file measured while it was open for writing; not given: a warning. */
+	enum { POLICY_IMA_WARN, POLICY_IMA_DENY, POLICY_IMA_ALLOW } violations;
+};
+
+/* NULL: the policy does not speak of it. Lent. */
+const struct policy_ima *policy_tpm_ima(const struct policy *p);
+
 /*
  * Values accepted for a PCR: their number, 0 where the policy does not speak of it;
  * *ret lends the array.
@@ -83,6 +93,8 @@ size_t policy_tdx_register(const struct policy *p, enum policy_tdx_register whic
 bool policy_tdx_accepts(const struct policy *p, enum tdx_status s);
 bool policy_tdx_debug_allowed(const struct policy *p);
 bool policy_tdx_event_log_required(const struct policy *p);
+/* False: a TD whose kernel lets no program extend an RTMR is accepted (runtime_log: allow). */
+bool policy_tdx_runtime_log_required(const struct policy *p);
 
 /*
  * Seconds for which collateral (TCB info, QE identity, revocation lists) is accepted past its

@@ -10,6 +10,8 @@
 #include "credential.h"
 #include "evidence_table.h"
 #include "evidence_tpm_files.h"
+#include "ima_log.h"
+#include "ima_rules.h"
 #include "pcr_rules.h"
 #include "tpm_quote.h"
 
@@ -52,6 +54,7 @@ static int check_sizes(struct tpm_check *c)
 		{ "key", r->key.len, EVIDENCE_REPORT_MAX },
 		{ "PCR values", r->n_pcrs, PCR_VALUES_MAX },
 		{ "event log", r->event_log.len, EVENT_LOG_MAX },
+		{ "IMA list", r->ima_log.len, IMA_LOG_MAX },
 	};
 	char expected[64];
 
@@ -170,6 +173,12 @@ static int check_event_log(struct tpm_check *c)
 	return pcr_rules_judge_event_log(&rules, field(c->in->report->event_log), &c->result, c->a);
 }
 
+static int check_ima(struct tpm_check *c)
+{
+	return ima_rules_judge(policy_tpm_ima(c->in->policy), field(c->in->report->ima_log),
+			       &c->result, c->a);
+}
+
 static int check_policy_pcrs(struct tpm_check *c)
 {
 	struct pcr_rules rules = rules_of(c);
@@ -199,8 +208,8 @@ static const struct {
 } checks[] = {
 	{ check_platform, true },	 { check_sizes, true },	     { check_key, true },
 	{ check_key_attributes, true },	 { check_quote, true },	     { check_pcr_values, true },
-	{ check_selection, true },	 { check_event_log, false }, { check_policy_pcrs, false },
-	{ check_ek_certificate, false },
+	{ check_selection, true },	 { check_event_log, false }, { check_ima, false },
+	{ check_policy_pcrs, false },	 { check_ek_certificate, false },
 };
 
 static int tpm_verify(const struct evidence_input *in, struct appraisal *a,

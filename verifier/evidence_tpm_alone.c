@@ -4,6 +4,7 @@
 #include <tss2/tss2_mu.h>
 
 #include "evidence_tpm_files.h"
+#include "ima_rules.h"
 #include "pcr_rules.h"
 #include "tpm_public.h"
 #include "tpm_quote.h"
@@ -136,6 +137,12 @@ static int check_event_log(struct alone_check *c)
 	return pcr_rules_judge_event_log(&rules, field(c->in->report->event_log), &c->result, c->a);
 }
 
+static int check_ima(struct alone_check *c)
+{
+	return ima_rules_judge(c->in->policy ? policy_tpm_ima(c->in->policy) : NULL,
+			       field(c->in->report->ima_log), &c->result, c->a);
+}
+
 static int check_values(struct alone_check *c)
 {
 	struct pcr_rules rules = rules_of(c);
@@ -150,7 +157,7 @@ static const struct {
 } checks[] = {
 	{ check_platform, true },   { check_form, true },    { check_key, true },
 	{ check_quote, true },	    { check_pcrs, true },    { check_selection, true },
-	{ check_event_log, false }, { check_values, false },
+	{ check_event_log, false }, { check_ima, false },    { check_values, false },
 };
 
 int tpm_verify_alone(const struct evidence_input *in, struct appraisal *a,

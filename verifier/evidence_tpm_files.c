@@ -7,6 +7,7 @@
 
 #include "eventlog.h"
 #include "evidence_json.h"
+#include "ima_log.h"
 #include "tpm_public.h"
 #include "tpm_quote.h"
 
@@ -177,6 +178,8 @@ int tpm_gather(const struct evidence_file *files, size_t n, size_t at, struct ar
 	} parts[] = {
 		{ is_key, &report->key },
 		{ is_signature, &report->signature },
+		/* Before the firmware's, whose first form has nothing to know it by. */
+		{ ima_log_detect, &report->ima_log },
 		{ is_event_log, &report->event_log },
 	};
 	int r;

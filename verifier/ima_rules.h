@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_VERIFIER_IMA_RULES_H
+#define ASSAY_VERIFIER_IMA_RULES_H
+
+#include "evidence.h"
+
+/*
+ * The kernel's list of what it measured, once the quote over PCR 10 is known to be genuine: "ima"
+ * below the platform's rules in the policy. ima may be NULL: then nothing is asked of it.
+ * 1: it holds; 0: refused, and the reason is in a; a negative errno.
+ */
+MUST_CHECK int ima_rules_judge(const struct policy_ima *ima, struct view log,
+			       struct evidence_result *result, struct appraisal *a);
+
+#endif
