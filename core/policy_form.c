@@ -123,6 +123,7 @@ static const cyaml_schema_field_t processes_fields[] = {
 	RULE(policy_processes),
 	FORM_TEXT("max", struct policy_processes, max),
 	FORM_TEXTS("users", struct policy_processes, users, n_users, POLICY_LIST_MAX),
+	POLICY_PROCESS_STATE(policy_processes),
 	CYAML_FIELD_END,
 };
 
@@ -156,6 +157,8 @@ static const cyaml_schema_field_t dynamic_fields[] = {
 	FORM_PART("start_time", struct policy_dynamic, start_time, unchanged_fields),
 	FORM_PART("static_files", struct policy_dynamic, static_files, unchanged_fields),
 	FORM_PART("processes", struct policy_dynamic, processes, processes_fields),
+	FORM_PART("descriptors", struct policy_dynamic, descriptors, policy_descriptors_fields),
+	FORM_PART("machine", struct policy_dynamic, machine, policy_machine_fields),
 	FORM_PART("kernel", struct policy_dynamic, kernel, kernel_fields),
 	FORM_PART("missed_nodes", struct policy_dynamic, missed_nodes, max_fields),
 	CYAML_FIELD_END,

@@ -113,11 +113,14 @@ struct policy_unchanged {
 	enum form_bool unchanged;
 };
 
+#include "policy_state_form.h"
+
 struct policy_processes {
 	struct policy_rule rule;
 	char *max;
 	char **users;
 	uint32_t n_users;
+	struct policy_process_state state;
 
 	uint64_t max_value;
 	uint32_t *uids;
@@ -151,6 +154,8 @@ struct policy_dynamic {
 	struct policy_unchanged *start_time, *static_files;
 	struct policy_processes *processes;
 	struct policy_kernel *kernel;
+	struct policy_descriptors *descriptors;
+	struct policy_machine *machine;
 	struct policy_limit *missed_nodes;
 
 	struct policy_log *logs;

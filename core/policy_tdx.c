@@ -104,6 +104,11 @@ bool policy_tdx_debug_allowed(const struct policy *p)
 	return tdx && tdx->debug == TDX_DEBUG_ALLOW;
 }
 
+bool policy_tdx_runtime_log_required(const struct policy *p)
+{
+	return !rules(p) || rules(p)->runtime_log != EVENT_LOG_ALLOW;
+}
+
 bool policy_tdx_event_log_required(const struct policy *p)
 {
 	const struct policy_tdx *tdx = rules(p);

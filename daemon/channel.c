@@ -7,6 +7,7 @@
 #include <event2/buffer.h>
 
 #include "cleanup.h"
+#include "enrol.h"
 #include "log.h"
 #include "proto/frame.h"
 
@@ -22,6 +23,11 @@ static int send_message(struct daemon *d, enum privsep_type type, const Assay__T
 		return r;
 	packed.len = assay__to_verifier__pack(m, to);
 	return privsep_send(d->net, type, bytes_view(&packed));
+}
+
+int channel_send(struct daemon *d, const Assay__ToVerifier *m)
+{
+	return send_message(d, PRIVSEP_SEND, m);
 }
 
 static ProtobufCBinaryData binary(struct view v)
@@ -190,7 +196,8 @@ static int on_enrol_challenge(struct daemon *d, struct view message)
 	x->daemon = d;
 	r = privsep_enrol_read(message, &x->enrol);
 	if (r == 0 && x->enrol.blob_len == 0) {
-		r = send_enrol_request(d);
+		/* Without a key of its own a machine is known by what its chip says of it. */
+		r = d->identity.ak_public.len > 0 ? send_enrol_request(d) : enrol_by_report(d);
 	} else if (r == 0) {
 		r = d->attester_ops->activate ? worker_run(d->chip, activate, activated, x)
 					      : -EBADMSG;

@@ -10,6 +10,9 @@
 /* A message from net; for privsep_new. */
 int channel_on_net(void *daemon, uint32_t type, struct view message);
 
+/* Hands a message of the session to net. */
+MUST_CHECK int channel_send(struct daemon *d, const Assay__ToVerifier *m);
+
 /* Asks the verifier for a fresh nonce. */
 MUST_CHECK int channel_ask_nonce(struct daemon *d, const char *application, uint32_t stage);
 

@@ -41,7 +41,8 @@ struct attester_identity {
 	 * 32 bytes that this machine keeps, a name and no proof.
 	 */
 	struct bytes key_name;
-	struct bytes ak_public;      /* TPMT_PUBLIC; SubjectPublicKeyInfo for soft */
+	/* TPMT_PUBLIC; SubjectPublicKeyInfo for soft. Empty: enrolled by a report (enrolment.h). */
+	struct bytes ak_public;
 	struct bytes ek_public;      /* TPMT_PUBLIC */
 	struct bytes ek_certificate; /* DER; empty: the chip has none */
 	struct bytes ek_chain;       /* DER certificates, one after the other */

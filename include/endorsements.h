@@ -30,6 +30,7 @@ struct endorsement {
 	struct view bytes;     /* DER, or the text as it came */
 	X509 *certificate;     /* of a CERTIFICATE, else NULL */
 	X509_CRL *crl;	       /* of a CRL, else NULL */
+	uint8_t sha256[32];    /* of bytes */
 };
 
 struct endorsements;

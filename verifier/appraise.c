@@ -40,6 +40,9 @@ static int check_chip(const struct appraise_input *in, struct appraisal *a,
 		.key_name = in->key_name,
 		.ek_certificate = in->ek_certificate,
 		.ek_chain = in->ek_chain,
+		.endorsements = in->endorsements,
+		.roots = in->roots,
+		.n_roots = in->n_roots,
 	};
 	int r;
 

@@ -34,6 +34,9 @@ struct appraise_input {
 
 	/* Of the session. */
 	const char *platform; /* as Hello named it */
+	const struct endorsements *endorsements; /* besides the report's own; may be NULL */
+	const struct x509_pin *roots; /* instead of the makers'; NULL: those */
+	size_t n_roots;
 	struct view boot_id;
 	struct view exporter;
 	struct view key_name, ek_certificate, ek_chain; /* as enrolled */

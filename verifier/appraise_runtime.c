@@ -5,21 +5,69 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Those above 15 can be reset by software (PC Client Platform TPM Profile, 4.6.2). */
-#define RUNTIME_REGISTER_MAX 15
-
 static const char rule[] = "evidence.runtime_log";
 
-/* Platforms whose chip has no register that assayd could extend. Any other must show it. */
-static const char *const without_register[] = { "soft" };
+/* Those above can be reset by software (PC Client Platform TPM Profile, 4.6.2). */
+#define PCR_MAX 15
 
-static bool has_register(const char *platform)
+/* The value of a register in the report; NULL: it is not in it. */
+static const struct digest *pcr(const struct evidence_result *chip, uint32_t number)
 {
-	for (size_t i = 0; i < ARRAY_LEN(without_register); i++) {
-		if (strcmp(without_register[i], platform) == 0)
-			return false;
-	}
+	return chip->pcrs_quoted >> number & 1 ? &chip->pcrs[number] : NULL;
+}
+
+static const struct digest *of_report(const struct evidence_result *chip, uint32_t number)
+{
+	return number < chip->n_registers ? &chip->registers[number] : NULL;
+}
+
+static bool always(const struct policy *p, const struct evidence_result *chip)
+{
 	return true;
+}
+
+/* Kernels before 6.16 let no program extend an RTMR: the owner may do without. */
+static bool unless_policy_waives(const struct policy *p, const struct evidence_result *chip)
+{
+	return policy_tdx_runtime_log_required(p);
+}
+
+/* Only the extended report has registers. */
+static bool where_report_has(const struct policy *p, const struct evidence_result *chip)
+{
+	return chip->n_registers > 0;
+}
+
+/*
+ * The register that assayd extends, where the chip has one. It cannot be reset while the
+ * machine runs, so it keeps the history. A platform that is not here is held to what a TPM is.
+ */
+struct runtime_kind {
+	const char *platform;
+	/* NULL: no register that assayd could extend. CCA has them, but Linux no way to one. */
+	const struct digest *(*value)(const struct evidence_result *chip, uint32_t number);
+	uint32_t number_max;
+	bool counts_resets; /* else a new boot id is a new boot, whose log begins again */
+	bool (*required)(const struct policy *p, const struct evidence_result *chip);
+};
+
+static const struct runtime_kind kinds[] = {
+	{ "soft", NULL, 0, false, NULL },
+	{ "sev-snp", NULL, 0, false, NULL },
+	{ "cca", NULL, 0, false, NULL },
+	{ "tdx", of_report, EVIDENCE_REGISTERS - 1, false, unless_policy_waives },
+	{ "csv", of_report, EVIDENCE_REGISTERS - 1, false, where_report_has },
+};
+
+static const struct runtime_kind of_a_tpm = { NULL, pcr, PCR_MAX, true, always };
+
+static const struct runtime_kind *kind_of(const char *platform)
+{
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		if (strcmp(kinds[i].platform, platform) == 0)
+			return &kinds[i];
+	}
+	return &of_a_tpm;
 }
 
 /* What is known of this boot: nothing yet, where the reset count has grown. */
@@ -34,8 +82,9 @@ static bool find_base(const struct appraise_input *in, const struct appraise_res
 {
 	const struct keeper_prepare_answer *known = in->known;
 	const Assay__RuntimeLog *log = in->report->runtime_log;
+	enum hash_alg alg = result->runtime_value.alg;
 
-	*ret = (struct base){ .value = digest_zero(result->chip.bank) };
+	*ret = (struct base){ .value = digest_zero(alg) };
 	if (!known->boot_known || result->chip.reset_count > known->reset_count)
 		return true;
 	if (result->chip.reset_count < known->reset_count) {
@@ -44,14 +93,14 @@ static bool find_base(const struct appraise_input *in, const struct appraise_res
 		return false;
 	}
 	if (log->register_ != known->runtime_register ||
-	    (uint32_t)result->chip.bank != known->runtime_alg) {
+	    (uint32_t)alg != known->runtime_alg) {
 		appraisal_refuse(a, rule, "the register and bank of this boot", "register %u of %s",
-				 log->register_, hash_name(result->chip.bank));
+				 log->register_, hash_name(alg));
 		return false;
 	}
 	ret->same_boot = true;
 	ret->count = known->runtime_count;
-	return digest_from(result->chip.bank, view_of(known->runtime_value, ret->value.size),
+	return digest_from(alg, view_of(known->runtime_value, ret->value.size),
 			   &ret->value) == 0;
 }
 
@@ -115,22 +164,28 @@ static void place_all(const struct appraise_input *in, const struct base *base, 
 	}
 }
 
-static bool well_formed(const Assay__RuntimeLog *log, const struct evidence_result *chip,
-			struct appraisal *a)
+/* *ret_quoted: the register's value in the report. */
+static bool well_formed(const struct runtime_kind *kind, const Assay__RuntimeLog *log,
+			const struct evidence_result *chip, struct appraisal *a,
+			struct digest *ret_quoted)
 {
-	if (log->register_ > RUNTIME_REGISTER_MAX) {
+	const struct digest *quoted;
+
+	if (log->register_ > kind->number_max) {
 		appraisal_refuse(a, rule, "a register that cannot be reset", "register %u",
 				 log->register_);
 		return false;
 	}
-	if (!(chip->pcrs_quoted >> log->register_ & 1)) {
+	quoted = kind->value(chip, log->register_);
+	if (!quoted || quoted->size == 0) {
 		const char *bank = hash_name(chip->bank);
 
 		appraisal_refuse(a, rule, "a quote of the runtime register in the policy's bank",
 				 "could not be checked: register %u of %s is not quoted",
-				 log->register_, bank ? bank : "no bank");
+				 log->register_, bank ? bank : "the report");
 		return false;
 	}
+	*ret_quoted = *quoted;
 	if (log->n_entries > KEEPER_ENTRIES) {
 		appraisal_refuse(a, rule, "at most 65536 entries at once", "%zu", log->n_entries);
 		return false;
@@ -145,25 +200,31 @@ static bool well_formed(const Assay__RuntimeLog *log, const struct evidence_resu
 	return true;
 }
 
-int appraise_runtime(const struct appraise_input *in, struct appraisal *a,
-		     struct appraise_result *result)
+/*
+ * A chip that counts no resets: another boot than the one known is the next one. Whoever
+ * lies about it has to show the whole log of the register, which cannot have begun again.
+ */
+static void count_boot(const struct appraise_input *in, struct evidence_result *chip)
+{
+	const struct keeper_prepare_answer *known = in->known;
+
+	if (known->boot_known)
+		chip->reset_count = known->reset_count + (known->boot_same ? 0 : 1);
+}
+
+/* The log from what is known on gives the quoted value; -errno. */
+static int judge_log(const struct appraise_input *in, const struct digest *quoted,
+		     struct appraisal *a, struct appraise_result *result)
 {
 	const Assay__RuntimeLog *log = in->report->runtime_log;
 	char expected[DIGEST_HEX_MAX], seen[DIGEST_HEX_MAX];
-	struct digest value, *quoted;
+	struct digest value;
 	struct base base;
 	size_t from;
 	int r;
 
-	/* Without a good signature there is a reason already, and nothing to hold the log to. */
-	if (!result->signature_good || !has_register(in->platform))
-		return 0;
-	if (!log) {
-		appraisal_refuse(a, rule, "the log of the runtime register",
-				 "could not be checked: none");
-		return 0;
-	}
-	if (!well_formed(log, &result->chip, a) || !find_base(in, result, a, &base))
+	result->runtime_value = *quoted;
+	if (!find_base(in, result, a, &base))
 		return 0;
 	if (log->first > base.count || base.count - log->first > log->n_entries) {
 		snprintf(expected, sizeof(expected), "entries up to and after number %" PRIu64,
@@ -177,7 +238,6 @@ int appraise_runtime(const struct appraise_input *in, struct appraisal *a,
 	r = replay(log, from, &value);
 	if (r < 0)
 		return r;
-	quoted = &result->chip.pcrs[log->register_];
 	if (!digest_equal(&value, quoted)) {
 		appraisal_refuse(a, rule, digest_hex(quoted, expected), "its replay gives %s",
 				 digest_hex(&value, seen));
@@ -188,7 +248,30 @@ int appraise_runtime(const struct appraise_input *in, struct appraisal *a,
 	result->runtime_register = log->register_;
 	result->runtime_before = base.count;
 	result->new_entries_from = from;
-	result->runtime_value = value;
 	place_all(in, &base, from, a, result);
 	return 0;
+}
+
+int appraise_runtime(const struct appraise_input *in, struct appraisal *a,
+		     struct appraise_result *result)
+{
+	const Assay__RuntimeLog *log = in->report->runtime_log;
+	const struct runtime_kind *kind = kind_of(in->platform);
+	struct digest quoted;
+
+	/* Without a good signature there is a reason already, and nothing to hold the log to. */
+	if (!result->signature_good || !kind->value)
+		return 0;
+	if (!log && !kind->required(in->policy, &result->chip))
+		return 0;
+	if (!log) {
+		appraisal_refuse(a, rule, "the log of the runtime register",
+				 "could not be checked: none");
+		return 0;
+	}
+	if (!well_formed(kind, log, &result->chip, a, &quoted))
+		return 0;
+	if (!kind->counts_resets)
+		count_boot(in, &result->chip);
+	return judge_log(in, &quoted, a, result);
 }

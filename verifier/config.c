@@ -28,6 +28,10 @@ struct form_sessions {
 	char *max;
 };
 
+struct form_endorsements {
+	char *directory, *bundle;
+};
+
 struct form {
 	char *listen, **dial;
 	uint32_t n_dial;
@@ -36,6 +40,10 @@ struct form {
 	uint32_t n_secrets;
 	char *secrets_directory, **policies;
 	uint32_t n_policies;
+	struct form_endorsements *endorsements;
+	char **test_roots;
+	uint32_t n_test_roots;
+	enum form_bool allow_test_roots;
 	char *user, *control_socket, *nonce_valid;
 	struct form_sessions *sessions;
 	int32_t log_level; /* 0: not given */
@@ -56,6 +64,12 @@ static const cyaml_schema_field_t sessions_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t endorsements_fields[] = {
+	FORM_TEXT("directory", struct form_endorsements, directory),
+	FORM_TEXT("bundle", struct form_endorsements, bundle),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_strval_t levels[] = {
 	{ "error", LOG_LEVEL_ERROR },	{ "warning", LOG_LEVEL_WARNING },
 	{ "notice", LOG_LEVEL_NOTICE }, { "info", LOG_LEVEL_INFO },
@@ -72,6 +86,9 @@ static const cyaml_schema_field_t top_fields[] = {
 	FORM_TEXT("secrets_directory", struct form, secrets_directory),
 	CYAML_FIELD_SEQUENCE_COUNT("policies", CYAML_FLAG_POINTER, struct form, policies,
 				   n_policies, &form_text_entry, 1, VERIFIER_POLICIES_MAX),
+	FORM_PART("endorsements", struct form, endorsements, endorsements_fields),
+	FORM_TEXTS("test_roots", struct form, test_roots, n_test_roots, VERIFIER_ROOTS_MAX),
+	FORM_WORD("allow_test_roots", struct form, allow_test_roots, form_bools),
 	FORM_TEXT("user", struct form, user),
 	FORM_TEXT("control_socket", struct form, control_socket),
 	FORM_TEXT("nonce_valid", struct form, nonce_valid),
@@ -202,6 +219,21 @@ static void read_secrets(struct reading *x, const struct form *f, struct verifie
 	c->secrets_directory = copy_text(x, f->secrets_directory);
 }
 
+/* Whoever has a test root's key makes reports of any chip: it takes saying so twice. */
+static void read_trust(struct reading *x, const struct form *f, struct verifier_config *c)
+{
+	if (f->endorsements) {
+		c->endorsements_directory = copy_text(x, f->endorsements->directory);
+		c->endorsements_bundle = copy_text(x, f->endorsements->bundle);
+	}
+	if (f->n_test_roots > 0 && f->allow_test_roots != FORM_TRUE)
+		yamldoc_problem(x->d, "test_roots",
+				"expected allow_test_roots: true beside it, found none: with them "
+				"reports prove nothing");
+	c->test_roots = copy_texts(x, f->test_roots, f->n_test_roots);
+	c->n_test_roots = f->n_test_roots;
+}
+
 static void read_limits(struct reading *x, const struct form *f, struct verifier_config *c)
 {
 	char found[YAMLDOC_FOUND_MAX];
@@ -242,6 +274,7 @@ static void read_form(struct reading *x, const struct form *f, struct verifier_c
 	c->user = copy_text(x, f->user ? f->user : DEFAULT_USER);
 	c->control_socket = copy_text(x, f->control_socket ? f->control_socket : DEFAULT_CONTROL);
 	read_secrets(x, f, c);
+	read_trust(x, f, c);
 	read_limits(x, f, c);
 }
 

@@ -16,6 +16,7 @@
 #define VERIFIER_SECRETS_MAX  4096
 #define VERIFIER_POLICIES_MAX 1024
 #define VERIFIER_DIAL_MAX     64
+#define VERIFIER_ROOTS_MAX    16
 
 struct verifier_secret {
 	char *name; /* 1 to 64 letters, digits, '.', '_' and '-', no '.' first */
@@ -34,6 +35,10 @@ struct verifier_config {
 	char *secrets_directory; /* each regular file is a secret of its name; NULL: none */
 	char **policies;	 /* at least one */
 	size_t n_policies;
+	char *endorsements_directory; /* of a store; NULL: none */
+	char *endorsements_bundle;    /* likewise, a tar file */
+	char **test_roots; /* instead of the makers' roots; only with allow_test_roots */
+	size_t n_test_roots;
 	char *user;	      /* of the process that appraises, "_assay-verifier" */
 	char *control_socket; /* "/run/assay-verifierd/control.sock" */
 	uint64_t nonce_valid_ns;

@@ -19,7 +19,7 @@ struct endorsements {
 	struct endorsement items[ENDORSEMENTS_MAX];
 	bool lent[ENDORSEMENTS_MAX]; /* the item's bytes are another set's */
 	size_t n;
-	uint8_t sha256[32]; /* of what was added; zero: nothing */
+	uint8_t sha256[32];	       /* of what was added; zero: nothing */
 	STACK_OF(X509) * certificates; /* lent from items */
 	STACK_OF(X509_CRL) * crls;
 };
@@ -92,13 +92,16 @@ static int put(struct endorsements *e, enum endorsement_kind kind, struct view b
 {
 	struct endorsement item = { .kind = kind, .certificate = x, .crl = crl };
 	uint8_t *copy = malloc(bytes.len + 1);
+	struct digest d;
 
-	if (!copy) {
+	if (!copy || digest_of(HASH_SHA256, bytes, &d) < 0) {
+		free(copy);
 		X509_free(x);
 		X509_CRL_free(crl);
 		return -ENOMEM;
 	}
 	memcpy(copy, bytes.data, bytes.len);
+	memcpy(item.sha256, d.bytes, sizeof(item.sha256));
 	item.bytes = view_of(copy, bytes.len);
 	return put_item(e, &item, false);
 }
@@ -306,7 +309,7 @@ int endorsements_add_one(struct endorsements *e, const struct endorsement *item)
 	if (item->crl)
 		X509_CRL_up_ref(item->crl);
 	r = put_item(e, item, true);
-	return r < 0 ? r : note_added(e, "one", item->bytes);
+	return r < 0 ? r : note_added(e, "one", view_of(item->sha256, sizeof(item->sha256)));
 }
 
 int endorsements_add_all(struct endorsements *e, const struct endorsements *from)

@@ -52,6 +52,7 @@ int keeper_prepare(struct keeper_call *c)
 	answer.missing = run.missing;
 	memcpy(answer.head, run.head, sizeof(answer.head));
 	answer.boot_known = boot.id != 0;
+	answer.boot_same = memcmp(boot.boot_id, c->session.boot_id, BOOT_ID_SIZE) == 0;
 	answer.reset_count = boot.reset_count;
 	answer.runtime_register = boot.runtime_register;
 	answer.runtime_alg = boot.runtime_alg;

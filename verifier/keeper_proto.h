@@ -143,6 +143,7 @@ struct keeper_prepare_answer {
 	uint64_t missing;		/* measurements of the run that never came */
 	uint8_t head[KEEPER_HASH_SIZE]; /* hash of them */
 	uint8_t boot_known;		/* the fields below */
+	uint8_t boot_same;		/* it is the boot that the session's boot id names */
 	uint32_t reset_count;
 	uint32_t runtime_register;
 	uint32_t runtime_alg;

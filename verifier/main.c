@@ -104,6 +104,7 @@ static int check(const struct verifier_config *config, const char *directory,
 {
 	CLEANUP(cleanup_mem) char *error = NULL;
 	struct vault vault = { 0 };
+	struct trust trust = { 0 };
 	SSL_CTX *tls = NULL;
 	int r;
 
@@ -114,6 +115,12 @@ static int check(const struct verifier_config *config, const char *directory,
 		r = vault_check(&vault, policies, &error);
 	if (r < 0)
 		log_error("%s", error ? error : strerror(-r));
+	free(TAKE(error));
+	if (trust_load(config, directory, &trust, &error) < 0) {
+		log_error("%s", error ? error : "no memory");
+		r = -EINVAL;
+	}
+	trust_done(&trust);
 	if (server_tls_open(config, directory, &tls) < 0)
 		r = -EINVAL;
 	SSL_CTX_free(tls);

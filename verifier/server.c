@@ -257,6 +257,17 @@ static int listen_all(struct server *s)
 	return r;
 }
 
+static int load_trust(struct server *s, const char *directory)
+{
+	CLEANUP(cleanup_mem) char *error = NULL;
+	int r;
+
+	r = trust_load(s->config, directory, &s->trust, &error);
+	if (r < 0)
+		log_error("%s", error ? error : strerror(-r));
+	return r;
+}
+
 static int start(struct server *s, const char *directory, int fd, unsigned int alive_ms)
 {
 	const struct timeval often = { alive_ms / 1000, (alive_ms % 1000) * 1000 };
@@ -265,7 +276,9 @@ static int start(struct server *s, const char *directory, int fd, unsigned int a
 	s->base = event_base_new();
 	if (!s->base)
 		return -ENOMEM;
-	r = server_tls_open(s->config, directory, &s->tls);
+	r = load_trust(s, directory);
+	if (r == 0)
+		r = server_tls_open(s->config, directory, &s->tls);
 	if (r == 0)
 		r = listen_all(s);
 	if (r == 0)
@@ -305,6 +318,7 @@ static void stop(struct server *s)
 		event_free(s->alive);
 	keeper_client_free(s->keeper);
 	SSL_CTX_free(s->tls);
+	trust_done(&s->trust);
 	if (s->base)
 		event_base_free(s->base);
 }

@@ -11,6 +11,7 @@
 #include "keeper_client.h"
 #include "policies.h"
 #include "store.h"
+#include "trust.h"
 
 struct session;
 struct server_dial;
@@ -38,6 +39,7 @@ struct server_upload {
 struct server {
 	const struct verifier_config *config;
 	const struct policies *policies;
+	struct trust trust;
 	struct event_base *base;
 	SSL_CTX *tls;
 	struct keeper_client *keeper;

@@ -17,7 +17,7 @@
 
 /* Of a frame, by what the peer has shown so far. */
 #define SESSION_FRESH_FRAME_MAX (64 * 1024)
-#define SESSION_ENROL_FRAME_MAX (256 * 1024)
+#define SESSION_ENROL_FRAME_MAX (512 * 1024) /* a chip's report, its log and endorsements */
 
 #define SESSION_HELLO_SECONDS 15  /* from the connection to the end of Hello, TLS included */
 #define SESSION_ENROL_SECONDS 120 /* ActivateCredential takes a chip its time */

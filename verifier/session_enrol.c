@@ -7,7 +7,10 @@
 #include <openssl/rand.h>
 
 #include "cleanup.h"
+#include "enrolment.h"
 #include "log.h"
+
+CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 
 /* Enrolment: where a key that the verifier does not know lives. TPM 2.0 part 1, 24. */
 
@@ -218,7 +221,74 @@ static int enrol_tpm(struct session *s, const Assay__EnrolRequest *m)
 	return r;
 }
 
-/* How a platform's keys are enrolled. */
+/* By the first policy of Hello that takes this platform and this report. */
+static int judge_report(struct session *s, const Assay__ChipReport *report, struct view statement,
+			struct appraisal *a)
+{
+	CLEANUP(endorsements_freep) struct endorsements *endorsements = NULL;
+	const struct trust *trust = &s->server->trust;
+	struct evidence_input in = {
+		.report = report,
+		.claims = statement,
+		.now = server_clock().at_ns / 1000000000,
+		.roots = trust->roots,
+		.n_roots = trust->n_roots,
+	};
+	struct evidence_result result;
+	int r;
+
+	r = trust_endorsements(trust, s->ops->platform, report, in.now, &endorsements);
+	in.endorsements = endorsements;
+	for (uint32_t i = 0; r == 0 && i < s->hello.n_applications; i++) {
+		in.policy = session_policy(s, s->hello.applications[i]);
+		if (!in.policy || !policy_allows_platform(in.policy, s->ops->platform))
+			continue;
+		appraisal_done(a);
+		appraisal_init(a);
+		r = s->ops->verify(&in, a, &result);
+		appraisal_finish(a);
+		if (r == 0 && appraisal_accepted(a) && result.signature_good)
+			return 1;
+	}
+	return r;
+}
+
+/*
+ * A chip whose report's own key is endorsed by its maker: nothing is enrolled but a name that
+ * a guest takes, and the chip says that this guest is one that a policy accepts. So nobody else can
+ * fill the record, or have the name of a machine that exists latched.
+ */
+static int enrol_by_report(struct session *s, const Assay__EnrolRequest *m)
+{
+	CLEANUP(bytes_cleanup) struct bytes statement = BYTES_INIT(ENROLMENT_STATEMENT_MAX);
+	struct view key_name = view_of(s->hello.key_name, s->hello.key_name_len);
+	struct appraisal a;
+	int r;
+
+	if (!m->chip || strcmp(m->chip->platform, s->ops->platform) != 0) {
+		session_refuse(s, "session.enrolment", "EnrolRequest without a report of %s",
+			       s->ops->platform);
+		return 0;
+	}
+	if (key_name.len < ENROLMENT_NAME_MIN) {
+		session_refuse(s, "session.enrolment", "a name of %zu bytes, which can be guessed",
+			       key_name.len);
+		return 0;
+	}
+	r = enrolment_statement(view_of(s->exporter, sizeof(s->exporter)), key_name, &statement);
+	if (r < 0)
+		return r;
+	appraisal_init(&a);
+	r = judge_report(s, m->chip, bytes_view(&statement), &a);
+	if (r == 1)
+		r = accept_key(s);
+	else if (r == 0)
+		refuse_key(s, &a);
+	appraisal_done(&a);
+	return r;
+}
+
+/* How a platform's keys are enrolled. All others: by a report. */
 static const struct {
 	const char *platform;
 	int (*enrol)(struct session *s, const Assay__EnrolRequest *m);
@@ -233,8 +303,7 @@ int session_on_enrol_request(struct session *s)
 		if (strcmp(platforms[i].platform, s->ops->platform) == 0)
 			return platforms[i].enrol(s, s->message->enrol_request);
 	}
-	session_refuse(s, "session.enrolment", "platform %s is not enrolled", s->ops->platform);
-	return 0;
+	return enrol_by_report(s, s->message->enrol_request);
 }
 
 int session_on_enrol_proof(struct session *s)

@@ -7,6 +7,8 @@
 #include "cleanup.h"
 #include "log.h"
 
+CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
+
 /*
  * Evidence, from the message to its verdict: Claims are read, MI is waited for where it
  * comes over another connection, the keeper says what it knows, the evidence is appraised,
@@ -359,7 +361,9 @@ static int ask_judge(struct session_evidence *e, const struct keeper_prepare_ans
 static int appraise_now(struct session_evidence *e, const struct keeper_prepare_answer *known,
 			const struct view *blobs)
 {
+	CLEANUP(endorsements_freep) struct endorsements *endorsements = NULL;
 	struct session *s = e->session;
+	const struct trust *trust = &s->server->trust;
 	struct appraise_input in = {
 		.report = e->message->chip,
 		.measurements = e->measurements,
@@ -376,8 +380,15 @@ static int appraise_now(struct session_evidence *e, const struct keeper_prepare_
 		.known = known,
 		.previous_mi = blobs[0],
 		.known_entries = blobs[1],
+		.roots = trust->roots,
+		.n_roots = trust->n_roots,
 	};
+	int r;
 
+	r = trust_endorsements(trust, in.platform, in.report, in.now, &endorsements);
+	if (r < 0)
+		return r;
+	in.endorsements = endorsements;
 	return appraise(&in, &e->appraisal, &e->result);
 }
 
