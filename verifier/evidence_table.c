@@ -8,6 +8,7 @@ const struct evidence_ops *const evidence_table[] = {
 	&evidence_soft,
 	&evidence_tdx,
 	&evidence_sev_snp,
+	&evidence_csv,
 	&evidence_vtpm,
 	NULL,
 };

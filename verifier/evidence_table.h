@@ -9,6 +9,7 @@ extern const struct evidence_ops evidence_tpm;
 extern const struct evidence_ops evidence_soft;
 extern const struct evidence_ops evidence_tdx;
 extern const struct evidence_ops evidence_sev_snp;
+extern const struct evidence_ops evidence_csv;
 extern const struct evidence_ops evidence_vtpm;
 
 #endif

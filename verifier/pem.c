@@ -81,9 +81,9 @@ static int read_text(struct reader *r, struct bytes *ret)
 	return 0;
 }
 
-static int decode(struct view text, struct bytes *ret)
+int base64_decode(struct view text, struct bytes *ret)
 {
-	CLEANUP(bytes_cleanup) struct bytes again = BYTES_INIT(2 * PEM_DER_MAX);
+	CLEANUP(bytes_cleanup) struct bytes again = BYTES_INIT(text.len + 1);
 	uint8_t *to;
 	int n, e;
 
@@ -133,7 +133,7 @@ int pem_next(struct reader *r, struct view *ret_label, struct bytes *ret)
 	if (!view_equal(label, end))
 		return -EBADMSG;
 	bytes_reset(ret);
-	e = decode(bytes_view(&text), ret);
+	e = base64_decode(bytes_view(&text), ret);
 	if (e < 0)
 		return e;
 	*ret_label = label;

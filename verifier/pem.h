@@ -20,4 +20,10 @@ MUST_CHECK int pem_next(struct reader *r, struct view *ret_label, struct bytes *
 /* True if the bytes begin as PEM does. */
 bool pem_begins(struct view v);
 
+/*
+ * The bytes that the text stands for, in its one true form: no blanks, no bit to spare. ret is
+ * empty before. -EBADMSG: another text, or more bytes than ret may hold. -ENOMEM.
+ */
+MUST_CHECK int base64_decode(struct view text, struct bytes *ret);
+
 #endif

@@ -98,7 +98,7 @@ static void what_it_does_not_judge_is_read_over(void **state)
 		"application: a\n"
 		"platforms:\n"
 		"  tdx: {mrtd: [" SHA384 "], tcb_status: [UpToDate], debug: deny}\n"
-		"  csv: {anything: [{at: all}]}\n"
+		"  csv: {debug: deny}\n"
 		"  sev-snp: {debug: deny}\n"
 		"  soft: {keys: [" SHA256 ", " UPPER "]}\n"
 		"  tpm: {bank: sha384, event_log: require}\n"
