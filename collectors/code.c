@@ -1,55 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <elf.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include "cleanup.h"
-#include "collectors/file_digest.h"
-#include "collectors/mappings.h"
+#include "collectors/code_state.h"
 #include "collectors/table.h"
 #include "collectors/target_state.h"
 
 /*
  * MI item 8: all executable memory of every process. What is a file's, by the digest of
- * that very file; what is not, by place and digest; and pages of a file's that are no longer
- * the file's, because a store to them made a private copy.
+ * that very file; what is not, by place and digest; pages of a file's that are no longer
+ * the file's, because a store to them made a private copy; and what of the loaded objects, their
+ * relro, their import slots and the loader's list is not as it should be.
  */
 
 /* Anonymous code up to this size is hashed; a JIT's heap changes all the time anyway. */
 #define ANONYMOUS_HASH_MAX (256 * 1024)
 /* Runs of changed pages of one process that are listed. */
 #define MODIFIED_MAX 256
-/* A file that looks untouched is read again all the same, once in so many nodes. */
-#define FRESH_NODES 64
+/* Shared writable mappings of files, of all processes, that are looked at. */
+#define WRITTEN_MAX 65536
 
-/* A mapped file of this node. */
-struct mapped {
-	uint64_t device, inode; /* as the mapping tells, which is not always what stat does */
-	uint32_t file;		/* index into Mi.files */
+/* A mapping of a file that its process can write to for all to see. */
+struct written {
+	uint64_t device, inode, start, length;
+	Assay__Objects *out; /* of its process */
 };
 
 struct code {
 	struct collector base;
 	struct target *target;
-	struct file_digest_cache *digests;
+	struct code_files *files;
+	struct code_objects *objects;
 	struct hasher *hasher;
 	struct mappings_ways ways;
-	struct bytes text;
-	struct mapped *mapped;
-	size_t n_mapped, room;
-	uint64_t shm_device; /* of memory that has no file system: memfd, SysV */
-	uint64_t nodes;
+	struct bytes text, memory;
+	struct written *written;
+	size_t n_written, room_written;
+	struct view vdso; /* of this process */
+	struct digest vdso_digest;
 };
 
 /* One process under way. */
 struct gathering {
 	struct code *x;
 	struct mi *mi;
-	int proc_fd, pagemap_fd;
+	int proc_fd, pagemap_fd, mem_fd;
 	Assay__CodeOf *out;
 	uint32_t file; /* of the mapping that is scanned */
 	const struct proc_mapping *m;
@@ -63,11 +61,32 @@ static void code_freep(struct code **x)
 		code_close(&(*x)->base);
 }
 
+static int find_vdso(void *arg, const struct proc_mapping *m)
+{
+	struct view *ret = arg;
+
+	if (m->inode == 0 && view_is(m->name, "[vdso]"))
+		*ret = view_of((const void *)(uintptr_t)m->start, m->end - m->start);
+	return 0;
+}
+
+/* The vDSO that the kernel gave this process: every other 64-bit one must have the same. */
+static int own_vdso(struct code *x)
+{
+	CLEANUP(cleanup_fd) int fd = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return neg_errno();
+	r = mappings_executable(&x->ways, fd, &x->text, find_vdso, &x->vdso);
+	if (r < 0 || x->vdso.len == 0)
+		return r;
+	return digest_of(HASH_SHA256, x->vdso, &x->vdso_digest);
+}
+
 static int code_open(struct target *t, struct collector **ret)
 {
 	CLEANUP(code_freep) struct code *x = calloc(1, sizeof(*x));
-	CLEANUP(cleanup_fd) int memory = -1;
-	struct stat st;
 	int r;
 
 	if (!x)
@@ -75,102 +94,17 @@ static int code_open(struct target *t, struct collector **ret)
 	x->base.ops = &collector_code;
 	x->target = t;
 	x->text = BYTES_INIT(64 * 1024 * 1024);
-	r = file_digest_cache_new(&x->digests);
+	x->memory = BYTES_INIT(ANONYMOUS_HASH_MAX);
+	r = code_files_new(&x->files);
 	if (r == 0)
 		r = hasher_new(HASH_SHA256, &x->hasher);
+	if (r == 0)
+		r = code_objects_new(&x->ways, &x->text, x->hasher, &x->objects);
+	if (r == 0)
+		r = own_vdso(x);
 	if (r < 0)
 		return r;
-	memory = memfd_create("assay", MFD_CLOEXEC);
-	if (memory >= 0 && fstat(memory, &st) == 0)
-		x->shm_device = st.st_dev;
 	*ret = &TAKE(x)->base;
-	return 0;
-}
-
-/* Hashes the file behind the link; says in file->error why not. */
-static int digest_file(struct gathering *g, const char *link, bool fresh, Assay__File *file)
-{
-	CLEANUP(cleanup_fd) int fd = openat(g->proc_fd, link, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct digest d;
-	struct statfs fs;
-	int r;
-
-	r = fd < 0 ? neg_errno() : file_digest_by_fd(g->x->digests, fd, fresh, &d, NULL);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0) {
-		g->why = "a mapped file could not be hashed; see files";
-		return mi_text(g->mi, r == -ESTALE ? "it changed while it was read" : strerror(-r),
-			       &file->error);
-	}
-	file->regular_fs = file->device != g->x->shm_device && fstatfs(fd, &fs) == 0 &&
-			   fs.f_type != HUGETLBFS_MAGIC;
-	return mi_bytes(g->mi, digest_view(&d), &file->sha256);
-}
-
-/*
- * A way to the mapped file below /proc/PID: the mapping's own link, which leads to that very
- * file, or its path as the process sees it if that still is the file. Looked at before it
- * is opened: opening a device does something.
- */
-static bool find_link(const struct gathering *g, const struct proc_mapping *m, const char *name,
-		      char *link, size_t size, struct stat *ret)
-{
-	snprintf(link, size, "map_files/%lx-%lx", m->start, m->end);
-	if (fstatat(g->proc_fd, link, ret, 0) == 0)
-		return true;
-	snprintf(link, size, "root%s", name);
-	return name[0] == '/' && fstatat(g->proc_fd, link, ret, 0) == 0 &&
-	       ret->st_ino == m->inode && ret->st_dev == m->device;
-}
-
-/* The entry in Mi.files of the mapped file, hashed once a node however often it is mapped. */
-static int file_of(struct gathering *g, const struct proc_mapping *m, uint32_t *ret)
-{
-	struct code *x = g->x;
-	char link[PATH_MAX + 32], name[PATH_MAX + 16];
-	Assay__File *file;
-	struct stat st;
-	bool fresh, gone;
-	int r;
-
-	for (size_t i = 0; i < x->n_mapped; i++) {
-		if (x->mapped[i].inode == m->inode && x->mapped[i].device == m->device) {
-			*ret = x->mapped[i].file;
-			return 0;
-		}
-	}
-	snprintf(name, sizeof(name), "%.*s", (int)m->name.len, (const char *)m->name.data);
-	if (!find_link(g, m, name, link, sizeof(link), &st)) {
-		g->why = "a mapped file could not be looked at";
-		st = (struct stat){ .st_dev = m->device, .st_ino = m->inode };
-	}
-	gone = target_path_deleted(g->proc_fd, name, &st);
-	r = mi_file(g->mi, st.st_dev, st.st_ino, name, ret, &file);
-	if (r < 0)
-		return r;
-	file->size = (uint64_t)st.st_size;
-	file->deleted = gone;
-	/* By turns, so that no node pays for all. */
-	fresh = (st.st_ino + x->nodes) % FRESH_NODES == 0;
-	if (file->sha256.len == 0 && *file->error == '\0') {
-		if (S_ISREG(st.st_mode))
-			r = digest_file(g, link, fresh, file);
-		else
-			r = mi_text(g->mi, "not a regular file", &file->error);
-	}
-	if (r < 0)
-		return r;
-	if (x->n_mapped == x->room) {
-		size_t room = x->room ? 2 * x->room : 64;
-		struct mapped *grown = realloc(x->mapped, room * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		x->mapped = grown;
-		x->room = room;
-	}
-	x->mapped[x->n_mapped++] = (struct mapped){ m->device, m->inode, *ret };
 	return 0;
 }
 
@@ -210,6 +144,7 @@ static int scan_pages(struct gathering *g, const struct proc_mapping *m, uint32_
 static int add_mapping(struct gathering *g, const struct proc_mapping *m)
 {
 	Assay__Mapping *out = MI_MESSAGE(g->mi, Assay__Mapping, assay__mapping__init);
+	size_t file;
 	int r;
 
 	if (!out)
@@ -219,36 +154,50 @@ static int add_mapping(struct gathering *g, const struct proc_mapping *m)
 	out->offset = m->offset;
 	r = mi_text(g->mi, m->protection, &out->protection);
 	if (r == 0)
-		r = file_of(g, m, &out->file);
+		r = code_files_of(g->x->files, g->mi, g->proc_fd, m, &file, &g->why);
+	if (r < 0)
+		return r;
+	out->file = code_file_at(g->x->files, file)->file;
+	r = mi_push(g->mi, &g->out->n_mappings, &g->out->mappings, out);
 	if (r == 0)
-		r = mi_push(g->mi, &g->out->n_mappings, &g->out->mappings, out);
+		r = code_objects_add(g->x->objects, m, file);
 	return r < 0 ? r : scan_pages(g, m, out->file);
+}
+
+static bool same_class(struct view vdso)
+{
+	return vdso.len > EI_CLASS && vdso.data[EI_CLASS] == ELFCLASS64;
 }
 
 /* Digest of memory itself. What cannot be read is left without one. */
 static int digest_memory(struct gathering *g, const struct proc_mapping *m,
-			 ProtobufCBinaryData *ret)
+			 Assay__AnonymousCode *out)
 {
-	CLEANUP(cleanup_fd) int fd = openat(g->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
-	uint8_t chunk[16 * 1024];
+	struct code_look look = { .mem_fd = g->mem_fd };
+	struct code *x = g->x;
 	struct digest d;
+	struct view v;
+	uint8_t *to;
 	int r;
 
-	if (fd < 0)
+	bytes_reset(&x->memory);
+	r = bytes_reserve(&x->memory, out->length, &to);
+	if (r < 0)
+		return r;
+	if (code_read(&look, m->start, to, out->length) < 0)
 		return 0;
-	r = hasher_begin(g->x->hasher);
-	for (uint64_t at = m->start; at < m->end && r == 0;) {
-		size_t want = m->end - at < sizeof(chunk) ? m->end - at : sizeof(chunk);
-		ssize_t n = pread(fd, chunk, want, (off_t)at);
-
-		if (n <= 0)
-			return 0;
-		r = hasher_add(g->x->hasher, chunk, (size_t)n);
-		at += (uint64_t)n;
+	v = view_of(to, out->length);
+	if (view_is(m->name, "[vdso]") && x->vdso.len > 0) {
+		if (view_equal(v, x->vdso))
+			return mi_bytes(g->mi, digest_view(&x->vdso_digest), &out->sha256);
+		out->differs = same_class(v);
 	}
+	r = hasher_begin(x->hasher);
 	if (r == 0)
-		r = hasher_end(g->x->hasher, &d);
-	return r < 0 ? r : mi_bytes(g->mi, digest_view(&d), ret);
+		r = hasher_add(x->hasher, to, out->length);
+	if (r == 0)
+		r = hasher_end(x->hasher, &d);
+	return r < 0 ? r : mi_bytes(g->mi, digest_view(&d), &out->sha256);
 }
 
 static int add_anonymous(struct gathering *g, const struct proc_mapping *m)
@@ -267,9 +216,11 @@ static int add_anonymous(struct gathering *g, const struct proc_mapping *m)
 	if (r == 0)
 		r = mi_text(g->mi, name, &out->name);
 	if (r == 0 && out->length <= ANONYMOUS_HASH_MAX)
-		r = digest_memory(g, m, &out->sha256);
+		r = digest_memory(g, m, out);
 	if (r == 0)
 		r = mi_push(g->mi, &g->out->n_anonymous, &g->out->anonymous, out);
+	if (r == 0)
+		r = code_objects_add(g->x->objects, m, CODE_NO_FILE);
 	/* The vdso's pages are the kernel's own until somebody writes to them. */
 	if (r == 0 && view_is(m->name, "[vdso]"))
 		r = scan_pages(g, m, 0);
@@ -281,38 +232,139 @@ static int on_mapping(void *arg, const struct proc_mapping *m)
 	return m->inode ? add_mapping(arg, m) : add_anonymous(arg, m);
 }
 
-static int collect_process(struct code *x, struct mi *mi, const struct target_process *p,
-			   Assay__Code *code, const char **why)
+static int on_written(void *arg, const struct proc_mapping *m)
+{
+	struct gathering *g = arg;
+	struct code *x = g->x;
+
+	if (x->n_written == WRITTEN_MAX) {
+		g->out->objects->error =
+			(char *)"more files are mapped to be written than are looked at";
+		return 0;
+	}
+	if (x->n_written == x->room_written) {
+		size_t room = x->room_written ? 2 * x->room_written : 64;
+		struct written *grown = realloc(x->written, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		x->written = grown;
+		x->room_written = room;
+	}
+	x->written[x->n_written++] = (struct written){ m->device, m->inode, m->start,
+						       m->end - m->start, g->out->objects };
+	return 0;
+}
+
+/* What code lies where is known: looks into the objects that it belongs to. */
+static int look_at_objects(struct gathering *g, const struct target_process *p, uint32_t executable)
+{
+	struct code_look l = { .x = g->x->objects,
+			       .mi = g->mi,
+			       .files = g->x->files,
+			       .proc_fd = g->proc_fd,
+			       .mem_fd = g->mem_fd,
+			       .pagemap_fd = g->pagemap_fd,
+			       .executable = executable };
+	int r;
+
+	l.out = MI_MESSAGE(g->mi, Assay__Objects, assay__objects__init);
+	if (!l.out)
+		return -ENOMEM;
+	r = code_objects_look(&l, p->pid, p->start_boottime_ns);
+	if (r < 0)
+		return r;
+	g->out->objects = l.out;
+	r = mappings_written(&g->x->ways, g->proc_fd, &g->x->text, on_written, g);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	return mi_text(g->mi, "what it has mapped to be written could not be read", &l.out->error);
+}
+
+/* Why the scan of a process ended early, in words. */
+static const char *error_text(int r)
+{
+	if (r == -ESRCH || r == -ENOENT)
+		return "the process ended during the scan";
+	if (r == -E2BIG)
+		return "the process has more executable mappings than are measured";
+	return strerror(-r);
+}
+
+static int scan_process(struct gathering *g, const struct target_process *p, uint32_t executable)
 {
 	CLEANUP(cleanup_fd) int pagemap_fd = -1;
-	struct gathering g = { .x = x, .mi = mi, .proc_fd = p->proc_fd, .why = *why };
+	CLEANUP(cleanup_fd) int mem_fd = -1;
 	const char *error = NULL;
+	int r;
+
+	pagemap_fd = openat(p->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+	r = pagemap_fd < 0 ? neg_errno() : 0;
+	mem_fd = openat(p->proc_fd, "mem", O_RDONLY | O_CLOEXEC);
+	if (r == 0 && mem_fd < 0)
+		r = neg_errno();
+	g->pagemap_fd = pagemap_fd;
+	g->mem_fd = mem_fd;
+	code_objects_reset(g->x->objects);
+	if (r == 0)
+		r = mappings_executable(&g->x->ways, p->proc_fd, &g->x->text, on_mapping, g);
+	if (r == 0 && g->out->n_mappings > 0)
+		r = look_at_objects(g, p, executable);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		error = error_text(r);
+	else if (g->out->n_mappings == 0)
+		error = "the process shows no code";
+	if (g->out->objects && *g->out->objects->error)
+		g->why = "an object of a process could not be looked at; see code";
+	if (!error)
+		return 0;
+	g->why = "the code of a process could not be read whole; see code";
+	return mi_text(g->mi, error, &g->out->error);
+}
+
+static int collect_process(struct code *x, struct mi *mi, size_t i, Assay__Code *code,
+			   const char **why)
+{
+	const struct target_process *p = &x->target->processes[i];
+	struct gathering g = { .x = x, .mi = mi, .proc_fd = p->proc_fd, .why = *why };
 	int r;
 
 	g.out = MI_MESSAGE(mi, Assay__CodeOf, assay__code_of__init);
 	if (!g.out)
 		return -ENOMEM;
 	g.out->pid = (uint32_t)p->pid;
-	pagemap_fd = openat(p->proc_fd, "pagemap", O_RDONLY | O_CLOEXEC);
-	g.pagemap_fd = pagemap_fd;
-	r = pagemap_fd < 0 ? neg_errno()
-			   : mappings_executable(&x->ways, p->proc_fd, &x->text, on_mapping, &g);
-	if (r == -ENOMEM)
-		return r;
-	if (r == -ESRCH || r == -ENOENT)
-		error = "the process ended during the scan";
-	else if (r < 0)
-		error = strerror(-r);
-	else if (g.out->n_mappings == 0)
-		error = "the process shows no code";
+	r = scan_process(&g, p, target_detail(x->target, i)->executable);
 	*why = g.why;
-	if (error) {
-		*why = "the code of a process could not be read whole; see code";
-		r = mi_text(mi, error, &g.out->error);
-		if (r < 0)
-			return r;
+	return r < 0 ? r : mi_push(mi, &code->n_processes, &code->processes, g.out);
+}
+
+/* Files that one process can write to while another, or the same, has them as code. */
+static int add_aliases(struct code *x, struct mi *mi)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < x->n_written && r == 0; i++) {
+		const struct written *w = &x->written[i];
+		const struct code_file *f = code_file_find(x->files, w->device, w->inode);
+		Assay__WritableAlias *a;
+
+		if (!f)
+			continue;
+		if (w->out->n_aliases == CODE_LISTED_MAX) {
+			w->out->uncounted++;
+			continue;
+		}
+		a = MI_MESSAGE(mi, Assay__WritableAlias, assay__writable_alias__init);
+		if (!a)
+			return -ENOMEM;
+		a->start = w->start;
+		a->length = w->length;
+		a->file = f->file;
+		r = mi_push(mi, &w->out->n_aliases, &w->out->aliases, a);
 	}
-	return mi_push(mi, &code->n_processes, &code->processes, g.out);
+	return r;
 }
 
 static int code_collect(struct collector *c, const struct collector_time *time, struct mi *mi)
@@ -320,18 +372,21 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 	struct code *x = (struct code *)c;
 	Assay__Code *out = MI_MESSAGE(mi, Assay__Code, assay__code__init);
 	const char *why = NULL;
-	int r;
+	int r = 0;
 
 	if (!out)
 		return -ENOMEM;
 	mi->msg->code = out;
-	x->n_mapped = 0;
-	x->nodes++;
-	for (size_t i = 0; i < x->target->n_processes; i++) {
-		r = collect_process(x, mi, &x->target->processes[i], out, &why);
-		if (r < 0)
-			return r;
-	}
+	x->n_written = 0;
+	code_files_begin(x->files);
+	code_objects_begin(x->objects, time->boottime_ns);
+	for (size_t i = 0; i < x->target->n_processes && r == 0; i++)
+		r = collect_process(x, mi, i, out, &why);
+	if (r == 0)
+		r = add_aliases(x, mi);
+	if (r < 0)
+		return r;
+	code_objects_end(x->objects);
 	if (!x->target->scan_complete && !why)
 		why = "processes came or went during the scan";
 	return mi_status(mi, c->ops->name,
@@ -346,10 +401,12 @@ static void code_close(struct collector *c)
 
 	if (!x)
 		return;
-	file_digest_cache_free(x->digests);
+	code_files_free(x->files);
+	code_objects_free(x->objects);
 	hasher_free(x->hasher);
 	bytes_done(&x->text);
-	free(x->mapped);
+	bytes_done(&x->memory);
+	free(x->written);
 	free(x);
 }
 

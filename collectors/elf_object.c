@@ -16,20 +16,20 @@
  */
 
 #if defined(__x86_64__)
-#define MACHINE	     EM_X86_64
-#define R_CALL	     R_X86_64_JUMP_SLOT
-#define R_ADDRESS    R_X86_64_GLOB_DAT
-#define R_RESOLVED   R_X86_64_IRELATIVE
+#define MACHINE	   EM_X86_64
+#define R_CALL	   R_X86_64_JUMP_SLOT
+#define R_ADDRESS  R_X86_64_GLOB_DAT
+#define R_RESOLVED R_X86_64_IRELATIVE
 #elif defined(__aarch64__)
-#define MACHINE	     EM_AARCH64
-#define R_CALL	     R_AARCH64_JUMP_SLOT
-#define R_ADDRESS    R_AARCH64_GLOB_DAT
-#define R_RESOLVED   R_AARCH64_IRELATIVE
+#define MACHINE	   EM_AARCH64
+#define R_CALL	   R_AARCH64_JUMP_SLOT
+#define R_ADDRESS  R_AARCH64_GLOB_DAT
+#define R_RESOLVED R_AARCH64_IRELATIVE
 #else
-#define MACHINE	     EM_NONE
-#define R_CALL	     UINT32_MAX
-#define R_ADDRESS    UINT32_MAX
-#define R_RESOLVED   UINT32_MAX
+#define MACHINE	   EM_NONE
+#define R_CALL	   UINT32_MAX
+#define R_ADDRESS  UINT32_MAX
+#define R_RESOLVED UINT32_MAX
 #endif
 
 /* Slots' first content is read in pieces of so many bytes, and so many times at most. */
@@ -155,7 +155,8 @@ static int read_headers(struct reading *x, GElf_Phdr *ret_dynamic)
 		} else if (p.p_type == PT_DYNAMIC) {
 			*ret_dynamic = p;
 		} else if (p.p_type == PT_GNU_RELRO) {
-			/* As glibc and musl protect it: a page at its end is left out if not full. */
+			/* As glibc and musl protect it: a page at its end is left out if not full.
+			 */
 			if (__builtin_add_overflow(p.p_vaddr, p.p_memsz, &end))
 				return -ENOEXEC;
 			o->relro_start = p.p_vaddr & ~(x->page - 1);
@@ -322,8 +323,8 @@ static int read_symbols(struct reading *x)
 	if (n > ELF_SYMBOLS_MAX)
 		return -E2BIG;
 	/* Slots may name symbols past those that are offered: as many as there are bytes for. */
-	x->symbols = loaded(x, x->symbols_at, ELF_SYMBOLS_MAX * sizeof(Elf64_Sym), false,
-			    ELF_T_SYM);
+	x->symbols =
+		loaded(x, x->symbols_at, ELF_SYMBOLS_MAX * sizeof(Elf64_Sym), false, ELF_T_SYM);
 	if (!x->symbols || x->symbols->d_size / sizeof(Elf64_Sym) < n)
 		return -ENOEXEC;
 	x->n_symbols = x->symbols->d_size / sizeof(Elf64_Sym);

@@ -32,7 +32,8 @@ enum elf_slot_kind {
 struct elf_slot {
 	uint64_t at;
 	uint64_t symbol;  /* hash of the name; 0 for ELF_SLOT_RESOLVED */
-	uint64_t initial; /* in the file: the way to the loader, where it looks up at the first call */
+	uint64_t initial; /* in the file: the way to the loader, where it looks up at the first call
+			   */
 	uint32_t name;	  /* place in names */
 	uint8_t kind;
 	bool weak;
@@ -47,14 +48,14 @@ struct elf_symbol {
 struct elf_object {
 	struct elf_text text[ELF_SEGMENTS_MAX];
 	size_t n_text;
-	uint64_t first;			  /* address of its first loaded page */
-	uint64_t relro_start, relro_end;  /* whole pages; equal: none */
-	uint64_t debug;			  /* address of DT_DEBUG's value; 0: none */
-	struct elf_slot *slots;		  /* in order of address */
+	uint64_t first;			 /* address of its first loaded page */
+	uint64_t relro_start, relro_end; /* whole pages; equal: none */
+	uint64_t debug;			 /* address of DT_DEBUG's value; 0: none */
+	struct elf_slot *slots;		 /* in order of address */
 	size_t n_slots;
-	struct elf_symbol *symbols;	  /* in order of name */
+	struct elf_symbol *symbols; /* in order of name */
 	size_t n_symbols;
-	struct bytes names;		  /* of the slots' symbols, each zero-terminated */
+	struct bytes names; /* of the slots' symbols, each zero-terminated */
 };
 
 /*

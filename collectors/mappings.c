@@ -44,7 +44,32 @@ _Static_assert(sizeof(struct scan) == 96, "struct pm_scan_arg of the kernel");
 #define ENTRY_SWAPPED (1ULL << 62)
 #define ENTRY_FILE    (1ULL << 61)
 
-static int by_query(int maps_fd, bool *ret_unknown,
+/* What is asked for: mappings with these properties (QUERY_...), and with a file's inode. */
+struct wanted {
+	uint64_t flags;
+	bool file;
+};
+
+static const struct wanted executable = { QUERY_EXECUTABLE, false };
+static const struct wanted written = { QUERY_WRITABLE | QUERY_SHARED, true };
+
+static void take_answer(const struct query *q, const char *name, struct proc_mapping *ret)
+{
+	*ret = (struct proc_mapping){
+		.start = q->start,
+		.end = q->end,
+		.offset = q->offset,
+		.device = makedev(q->major, q->minor),
+		.inode = q->inode,
+		.name = view_of(name, q->name_size ? q->name_size - 1 : 0),
+	};
+	ret->protection[0] = q->vma_flags & QUERY_READABLE ? 'r' : '-';
+	ret->protection[1] = q->vma_flags & QUERY_WRITABLE ? 'w' : '-';
+	ret->protection[2] = q->vma_flags & QUERY_EXECUTABLE ? 'x' : '-';
+	ret->protection[3] = q->vma_flags & QUERY_SHARED ? 's' : 'p';
+}
+
+static int by_query(int maps_fd, const struct wanted *w, bool *ret_unknown,
 		    int (*on_mapping)(void *arg, const struct proc_mapping *m), void *arg)
 {
 	char name[PATH_MAX + 16];
@@ -54,7 +79,7 @@ static int by_query(int maps_fd, bool *ret_unknown,
 
 	for (size_t i = 0;; i++) {
 		struct query q = { .size = sizeof(q),
-				   .flags = QUERY_EXECUTABLE | QUERY_THIS_OR_NEXT,
+				   .flags = w->flags | QUERY_THIS_OR_NEXT,
 				   .address = at,
 				   .name = (uintptr_t)name,
 				   .name_size = sizeof(name) };
@@ -65,19 +90,8 @@ static int by_query(int maps_fd, bool *ret_unknown,
 		}
 		if (i == MAPPINGS_MAX)
 			return -E2BIG;
-		m = (struct proc_mapping){
-			.start = q.start,
-			.end = q.end,
-			.offset = q.offset,
-			.device = makedev(q.major, q.minor),
-			.inode = q.inode,
-			.name = view_of(name, q.name_size ? q.name_size - 1 : 0),
-		};
-		m.protection[0] = q.vma_flags & QUERY_READABLE ? 'r' : '-';
-		m.protection[1] = q.vma_flags & QUERY_WRITABLE ? 'w' : '-';
-		m.protection[2] = 'x';
-		m.protection[3] = q.vma_flags & QUERY_SHARED ? 's' : 'p';
-		r = on_mapping(arg, &m);
+		take_answer(&q, name, &m);
+		r = w->file && m.inode == 0 ? 0 : on_mapping(arg, &m);
 		if (r < 0)
 			return r;
 		if (q.end <= at)
@@ -86,7 +100,16 @@ static int by_query(int maps_fd, bool *ret_unknown,
 	}
 }
 
-static int by_text(int maps_fd, struct bytes *text,
+static bool is_wanted(const struct wanted *w, const struct proc_mapping *m)
+{
+	/* The kernel's own page at a fixed place, which queries do not show either. */
+	return !((w->flags & QUERY_EXECUTABLE && m->protection[2] != 'x') ||
+		 (w->flags & QUERY_WRITABLE && m->protection[1] != 'w') ||
+		 (w->flags & QUERY_SHARED && m->protection[3] != 's') ||
+		 (w->file && m->inode == 0) || view_is(m->name, "[vsyscall]"));
+}
+
+static int by_text(int maps_fd, const struct wanted *w, struct bytes *text,
 		   int (*on_mapping)(void *arg, const struct proc_mapping *m), void *arg)
 {
 	struct proc_mapping m;
@@ -100,8 +123,7 @@ static int by_text(int maps_fd, struct bytes *text,
 		return r;
 	rest = bytes_view(text);
 	while ((r = proc_parse_mapping(&rest, &m)) == 0) {
-		/* The kernel's own page at a fixed place, which queries do not show either. */
-		if (m.protection[2] != 'x' || view_is(m.name, "[vsyscall]"))
+		if (!is_wanted(w, &m))
 			continue;
 		if (n++ == MAPPINGS_MAX)
 			return -E2BIG;
@@ -112,23 +134,83 @@ static int by_text(int maps_fd, struct bytes *text,
 	return r == -ENOENT ? 0 : r;
 }
 
-int mappings_executable(struct mappings_ways *ways, int proc_fd, struct bytes *text,
-			int (*on_mapping)(void *arg, const struct proc_mapping *m), void *arg)
+static int open_maps(int proc_fd, int *ret)
+{
+	*ret = openat(proc_fd, "maps", O_RDONLY | O_CLOEXEC);
+	if (*ret >= 0)
+		return 0;
+	return errno == ENOENT ? -ESRCH : neg_errno();
+}
+
+static int each(struct mappings_ways *ways, int proc_fd, const struct wanted *w, struct bytes *text,
+		int (*on_mapping)(void *arg, const struct proc_mapping *m), void *arg)
 {
 	CLEANUP(cleanup_fd) int fd = -1;
 	bool unknown = false;
 	int r;
 
-	fd = openat(proc_fd, "maps", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT ? -ESRCH : neg_errno();
+	r = open_maps(proc_fd, &fd);
+	if (r < 0)
+		return r;
 	if (!ways->no_query) {
-		r = by_query(fd, &unknown, on_mapping, arg);
+		r = by_query(fd, w, &unknown, on_mapping, arg);
 		if (!unknown)
 			return r;
 		ways->no_query = true;
 	}
-	return by_text(fd, text, on_mapping, arg);
+	return by_text(fd, w, text, on_mapping, arg);
+}
+
+int mappings_executable(struct mappings_ways *ways, int proc_fd, struct bytes *text,
+			int (*on_mapping)(void *arg, const struct proc_mapping *m), void *arg)
+{
+	return each(ways, proc_fd, &executable, text, on_mapping, arg);
+}
+
+int mappings_written(struct mappings_ways *ways, int proc_fd, struct bytes *text,
+		     int (*on_mapping)(void *arg, const struct proc_mapping *m), void *arg)
+{
+	return each(ways, proc_fd, &written, text, on_mapping, arg);
+}
+
+static int at_by_text(int maps_fd, struct bytes *text, uint64_t address, struct proc_mapping *ret)
+{
+	struct view rest;
+	int r;
+
+	bytes_reset(text);
+	r = bytes_read_fd(text, maps_fd);
+	if (r < 0)
+		return r;
+	rest = bytes_view(text);
+	while ((r = proc_parse_mapping(&rest, ret)) == 0) {
+		if (address >= ret->start && address < ret->end)
+			break;
+	}
+	ret->name = (struct view){ 0 };
+	return r;
+}
+
+int mappings_at(struct mappings_ways *ways, int proc_fd, struct bytes *text, uint64_t address,
+		struct proc_mapping *ret)
+{
+	struct query q = { .size = sizeof(q), .address = address };
+	CLEANUP(cleanup_fd) int fd = -1;
+	int r;
+
+	r = open_maps(proc_fd, &fd);
+	if (r < 0)
+		return r;
+	if (!ways->no_query) {
+		if (ioctl(fd, QUERY, &q) == 0) {
+			take_answer(&q, NULL, ret);
+			return 0;
+		}
+		if (errno != ENOTTY && errno != EINVAL)
+			return neg_errno();
+		ways->no_query = true;
+	}
+	return at_by_text(fd, text, address, ret);
 }
 
 static int by_scan(int pagemap_fd, uint64_t start, uint64_t end, bool *ret_unknown,

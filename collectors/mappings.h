@@ -25,6 +25,18 @@ MUST_CHECK int mappings_executable(struct mappings_ways *ways, int proc_fd, stru
 				   int (*on_mapping)(void *arg, const struct proc_mapping *m),
 				   void *arg);
 
+/* The same for mappings of files that are shared and writable. */
+MUST_CHECK int mappings_written(struct mappings_ways *ways, int proc_fd, struct bytes *text,
+				int (*on_mapping)(void *arg, const struct proc_mapping *m),
+				void *arg);
+
+/*
+ * The mapping that the address lies in, of whatever protection; *ret has no name. -ENOENT: there is
+ * none. Else as above.
+ */
+MUST_CHECK int mappings_at(struct mappings_ways *ways, int proc_fd, struct bytes *text,
+			   uint64_t address, struct proc_mapping *ret);
+
 /*
  * Calls on_pages for runs of pages in a mapping of a file that are private copies: somebody wrote
  * to them, and they stay so when the old bytes are put back. pagemap_fd is /proc/PID/pagemap.

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "collectors/code_state.h"
+
+/*
+ * Import slots (GOT). Each must lead where its symbol's name says: to a symbol of that name in some
+ * loaded object; for a function that is chosen at run time (STT_GNU_IFUNC), into the text of the
+ * object whose resolver chooses, or into the vDSO; or, not called yet, to the object's own stub.
+ */
+
+/* Slots outside of relro lie in one table: further apart they are no table. */
+#define TABLE_MAX (1024 * 1024)
+
+/* Slots of one object, with the memory they are in. */
+struct slots {
+	struct code_look *l;
+	const struct code_instance *in;
+	struct view relro, table; /* read already; empty: not */
+	uint64_t table_at;
+};
+
+static bool in_relro(const struct elf_object *o, uint64_t at)
+{
+	return at >= o->relro_start && at < o->relro_end;
+}
+
+/* The slots outside of relro: those are filled at the first call. */
+static int read_table(struct slots *s, struct digest *ret)
+{
+	const struct elf_object *o = s->in->object;
+	struct code_objects *x = s->l->x;
+	uint64_t first = 0, end = 0;
+	uint8_t *to;
+	int r = 0;
+
+	for (size_t i = 0; i < o->n_slots; i++) {
+		if (in_relro(o, o->slots[i].at))
+			continue;
+		first = end ? first : o->slots[i].at;
+		end = o->slots[i].at + sizeof(uint64_t);
+	}
+	if (end < first || end - first > TABLE_MAX)
+		return -E2BIG;
+	bytes_reset(&x->slots);
+	if (end > first) {
+		r = bytes_reserve(&x->slots, end - first, &to);
+		if (r == 0)
+			r = code_read(s->l, s->in->bias + first, to, end - first);
+		if (r < 0)
+			return r;
+		x->slots.len = end - first;
+	}
+	s->table = bytes_view(&x->slots);
+	s->table_at = first;
+	r = hasher_begin(x->hasher);
+	if (r == 0)
+		r = hasher_add(x->hasher, s->table.data, s->table.len);
+	return r < 0 ? r : hasher_end(x->hasher, ret);
+}
+
+static int value_of(const struct slots *s, uint64_t at, uint64_t *ret)
+{
+	const struct elf_object *o = s->in->object;
+	struct view from = in_relro(o, at) ? s->relro : s->table;
+	uint64_t start = in_relro(o, at) ? o->relro_start : s->table_at;
+
+	if (from.len >= sizeof(*ret) && at >= start && at - start <= from.len - sizeof(*ret)) {
+		memcpy(ret, from.data + (at - start), sizeof(*ret));
+		return 0;
+	}
+	return code_read(s->l, s->in->bias + at, ret, sizeof(*ret));
+}
+
+static bool has_resolver(const struct elf_object *o, uint64_t name)
+{
+	const struct elf_symbol *s;
+	size_t n;
+
+	s = elf_object_find(o, name, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].resolver)
+			return true;
+	}
+	return false;
+}
+
+static bool offers(const struct code_instance *in, uint64_t name, uint64_t target)
+{
+	const struct elf_symbol *s;
+	size_t n;
+
+	s = elf_object_find(in->object, name, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].resolver || in->bias + s[i].value == target)
+			return true;
+	}
+	return false;
+}
+
+static bool target_is_right(const struct slots *s, const struct elf_slot *slot, uint64_t target)
+{
+	const struct code_objects *x = s->l->x;
+	const struct code_map *m;
+
+	/* glibc has resolvers that answer with nothing, as they are called for what they do. */
+	if (target == 0)
+		return slot->weak || slot->kind == ELF_SLOT_RESOLVED;
+	m = code_map_at(x, target);
+	if (!m)
+		return false;
+	if (m->vdso) {
+		if (slot->kind == ELF_SLOT_RESOLVED)
+			return true;
+		for (size_t i = 0; i < x->n_instances; i++) {
+			if (has_resolver(x->instances[i].object, slot->symbol))
+				return true;
+		}
+		return false;
+	}
+	if (m->instance == CODE_NO_FILE)
+		return false;
+	if (slot->kind == ELF_SLOT_RESOLVED)
+		return &x->instances[m->instance] == s->in;
+	if (slot->initial && target == s->in->bias + slot->initial &&
+	    &x->instances[m->instance] == s->in)
+		return true;
+	return offers(&x->instances[m->instance], slot->symbol, target);
+}
+
+static int add_odd(struct slots *s, const struct elf_slot *slot, uint64_t target)
+{
+	struct code_look *l = s->l;
+	Assay__OddImport *o;
+	int r;
+
+	if (!code_listed(l, l->out->n_imports))
+		return 0;
+	o = MI_MESSAGE(l->mi, Assay__OddImport, assay__odd_import__init);
+	if (!o)
+		return -ENOMEM;
+	o->slot = s->in->bias + slot->at;
+	o->target = target;
+	o->file = s->in->file->file;
+	r = code_place(l, target, &o->place);
+	if (r == 0 && slot->kind != ELF_SLOT_RESOLVED)
+		r = mi_text(l->mi, (const char *)s->in->object->names.data + slot->name,
+			    &o->symbol);
+	return r < 0 ? r : mi_push(l->mi, &l->out->n_imports, &l->out->imports, o);
+}
+
+static int check(struct slots *s, bool *ret_good)
+{
+	const struct elf_object *o = s->in->object;
+	int r = 0;
+
+	*ret_good = true;
+	for (size_t i = 0; i < o->n_slots && r == 0; i++) {
+		uint64_t target;
+
+		r = value_of(s, o->slots[i].at, &target);
+		if (r < 0)
+			return r;
+		if (target_is_right(s, &o->slots[i], target))
+			continue;
+		*ret_good = false;
+		r = add_odd(s, &o->slots[i], target);
+	}
+	return r;
+}
+
+int code_imports_look(struct code_look *l, const struct code_instance *in, struct view relro)
+{
+	struct code_known *k = &l->process->objects[in->known];
+	struct slots s = { .l = l, .in = in, .relro = relro };
+	struct digest d;
+	bool good = false;
+	int r;
+
+	if (in->object->n_slots == 0)
+		return 0;
+	r = read_table(&s, &d);
+	if (r == 0) {
+		l->out->import_slots += in->object->n_slots;
+		/* The same slots as when all were right, and text does not move. */
+		if (k->imports_good && memcmp(k->checked_relro, k->seen, sizeof(k->seen)) == 0 &&
+		    memcmp(k->checked_slots, d.bytes, sizeof(k->checked_slots)) == 0)
+			return 0;
+		r = check(&s, &good);
+	}
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		l->error = "the import slots of an object could not be read";
+		return 0;
+	}
+	k->imports_good = good;
+	memcpy(k->checked_relro, k->seen, sizeof(k->checked_relro));
+	memcpy(k->checked_slots, d.bytes, sizeof(k->checked_slots));
+	return 0;
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "collectors/code_state.h"
+
+/*
+ * Memory that the loader made read-only once it had relocated an object: import slots, tables of
+ * functions. Its pages are private copies from the beginning, so that they are can tell nothing;
+ * their content must be what it was at the first node after the object was loaded.
+ *
+ * Reading it costs most of a scan. Processes that were forked have the same page frames until one
+ * writes; what was read in one of them at this node need not be read in the next.
+ */
+
+#define ENTRY_PRESENT (1ULL << 63)
+#define ENTRY_FRAME   ((1ULL << 55) - 1)
+/* Relro above this is read at one node in LARGE_NODES, unless it is new. */
+#define LARGE_BYTES (1024 * 1024)
+#define LARGE_NODES 8
+
+static size_t shared_place(const struct code_objects *x, const struct code_known *k)
+{
+	uint64_t h = (k->inode ^ k->bias ^ k->device << 32) * 0x9e3779b97f4a7c15ULL;
+
+	for (size_t i = (size_t)(h >> 24);; i++) {
+		const struct code_known_ref *s = &x->shared[i & (x->room_shared - 1)];
+		const struct code_known *o = s->node == x->node ? &s->objects[s->i] : NULL;
+
+		if (!o || (o->bias == k->bias && o->inode == k->inode && o->device == k->device))
+			return i & (x->room_shared - 1);
+	}
+}
+
+static int share_grow(struct code_objects *x)
+{
+	struct code_known_ref *old = x->shared;
+	size_t room = x->room_shared, n = room ? 2 * room : 256;
+
+	x->shared = calloc(n, sizeof(*x->shared));
+	if (!x->shared) {
+		x->shared = old;
+		return -ENOMEM;
+	}
+	x->room_shared = n;
+	for (size_t i = 0; i < room; i++) {
+		if (old[i].node == x->node)
+			x->shared[shared_place(x, &old[i].objects[old[i].i])] = old[i];
+	}
+	free(old);
+	return 0;
+}
+
+/* From here on the object's frames and digest stand for others at this node. */
+static int share(struct code_look *l, size_t known)
+{
+	struct code_objects *x = l->x;
+	struct code_known_ref *s;
+	int r = 2 * x->n_shared >= x->room_shared ? share_grow(x) : 0;
+
+	if (r < 0)
+		return r;
+	s = &x->shared[shared_place(x, &l->process->objects[known])];
+	if (s->node != x->node)
+		x->n_shared++;
+	*s = (struct code_known_ref){ x->node, l->process->objects, known };
+	return 0;
+}
+
+/* The frames that n pages from start on are in; false where one is not in memory or not told. */
+static int frames_of(struct code_look *l, struct code_known *k, uint64_t start, size_t n,
+		     bool *ret_known)
+{
+	ssize_t got;
+
+	*ret_known = false;
+	if (n > k->room_frames) {
+		uint64_t *grown = realloc(k->frames, n * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		k->frames = grown;
+		k->room_frames = n;
+	}
+	got = pread(l->pagemap_fd, k->frames, n * sizeof(*k->frames),
+		    (off_t)(start / l->x->page * sizeof(*k->frames)));
+	if (got != (ssize_t)(n * sizeof(*k->frames)))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		/* Without the right to see them all frames are 0. */
+		if (!(k->frames[i] & ENTRY_PRESENT) || (k->frames[i] & ENTRY_FRAME) == 0)
+			return 0;
+		k->frames[i] &= ENTRY_FRAME;
+	}
+	k->n_frames = n;
+	k->frames_node = l->x->node;
+	*ret_known = true;
+	return 0;
+}
+
+/* Another process's object that is in the very same memory; NULL: none was read. */
+static const struct code_known *same_memory(const struct code_look *l, const struct code_known *k)
+{
+	const struct code_known_ref *s;
+	const struct code_known *o;
+
+	if (l->x->room_shared == 0)
+		return NULL;
+	s = &l->x->shared[shared_place(l->x, k)];
+	if (s->node != l->x->node)
+		return NULL;
+	o = &s->objects[s->i];
+	return o->frames_node == l->x->node && o->n_frames == k->n_frames &&
+			       memcmp(o->frames, k->frames, k->n_frames * sizeof(*k->frames)) == 0
+		       ? o
+		       : NULL;
+}
+
+static int add_changed(struct code_look *l, const struct code_instance *in, bool writable)
+{
+	Assay__ChangedRelro *c;
+
+	if (!code_listed(l, l->out->n_relro))
+		return 0;
+	c = MI_MESSAGE(l->mi, Assay__ChangedRelro, assay__changed_relro__init);
+	if (!c)
+		return -ENOMEM;
+	c->start = in->bias + in->object->relro_start;
+	c->length = in->object->relro_end - in->object->relro_start;
+	c->file = in->file->file;
+	c->writable = writable;
+	return mi_push(l->mi, &l->out->n_relro, &l->out->relro, c);
+}
+
+/* Whether the loader is done with it: it then took the right to write away. */
+static bool is_protected(struct code_look *l, const struct code_known *k)
+{
+	struct proc_mapping m;
+
+	return mappings_at(l->x->ways, l->proc_fd, l->x->text, k->relro_page, &m) == 0 &&
+	       m.protection[1] == '-';
+}
+
+static int read_relro(struct code_look *l, const struct code_instance *in, struct digest *ret)
+{
+	size_t len = in->object->relro_end - in->object->relro_start;
+	uint8_t *to;
+	int r;
+
+	bytes_reset(&l->x->relro);
+	r = bytes_reserve(&l->x->relro, len, &to);
+	if (r < 0)
+		return r;
+	r = code_read(l, in->bias + in->object->relro_start, to, len);
+	if (r < 0)
+		return r;
+	l->x->relro.len = len;
+	r = hasher_begin(l->x->hasher);
+	if (r == 0)
+		r = hasher_add(l->x->hasher, to, len);
+	return r < 0 ? r : hasher_end(l->x->hasher, ret);
+}
+
+/* Compares with what it was; the first time, that is what it is. */
+static int compare(struct code_look *l, const struct code_instance *in, struct code_known *k,
+		   const uint8_t sha256[32])
+{
+	if (!k->protected) {
+		memcpy(k->relro, sha256, sizeof(k->relro));
+		k->protected = true;
+		return 0;
+	}
+	/* The first digest stays: what was changed once is told at every node from then on. */
+	return memcmp(k->relro, sha256, sizeof(k->relro)) == 0 ? 0 : add_changed(l, in, false);
+}
+
+int code_relro_look(struct code_look *l, const struct code_instance *in, struct view *ret_content,
+		    bool *ret_pending)
+{
+	struct code_known *k = &l->process->objects[in->known];
+	size_t len = in->object->relro_end - in->object->relro_start;
+	const struct code_known *same;
+	bool frames = false;
+	struct digest d;
+	int r;
+
+	*ret_content = (struct view){ 0 };
+	*ret_pending = false;
+	if (len == 0) {
+		/* Nothing tells when the loader is done with this one; at the next node it is. */
+		*ret_pending = k->first_ns == l->x->now_ns;
+		return 0;
+	}
+	if (!k->protected && !is_protected(l, k)) {
+		*ret_pending = true;
+		return l->x->now_ns - k->first_ns > CODE_PENDING_NS ? add_changed(l, in, true) : 0;
+	}
+	r = frames_of(l, k, in->bias + in->object->relro_start, len / l->x->page, &frames);
+	if (r < 0)
+		return r;
+	same = frames ? same_memory(l, k) : NULL;
+	if (same) {
+		if (same->imports_good && !k->imports_good) {
+			memcpy(k->checked_relro, same->checked_relro, sizeof(k->checked_relro));
+			memcpy(k->checked_slots, same->checked_slots, sizeof(k->checked_slots));
+			k->imports_good = true;
+		}
+		memcpy(k->seen, same->seen, sizeof(k->seen));
+		/* There it was compared with that one's first digest, not with this one's. */
+		return compare(l, in, k, k->seen);
+	}
+	if (k->protected && len > LARGE_BYTES &&
+	    (l->x->node + in->file->inode) % LARGE_NODES != 0) {
+		l->out->waiting++;
+		return 0;
+	}
+	r = read_relro(l, in, &d);
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0) {
+		l->error = "the relro of an object could not be read";
+		return 0;
+	}
+	memcpy(k->seen, d.bytes, sizeof(k->seen));
+	*ret_content = bytes_view(&l->x->relro);
+	r = compare(l, in, k, k->seen);
+	if (r == 0 && frames)
+		r = share(l, in->known);
+	return r;
+}

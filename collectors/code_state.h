@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_COLLECTORS_CODE_STATE_H
+#define ASSAY_COLLECTORS_CODE_STATE_H
+
+#include "collectors/elf_object.h"
+#include "collectors/file_digest.h"
+#include "collectors/mappings.h"
+#include "digest.h"
+#include "mi.h"
+
+/*
+ * The parts of MI item 8. The way of the data, a process at a time: its executable mappings and the
+ * files behind them (code.c, code_files.c) -> the ELF objects these make up, and whether all
+ * of their text is in its place (code_objects.c) -> their relro (code_relro.c), their import slots
+ * (code_imports.c) and the loader's list (code_links.c). In collectors/ only.
+ */
+
+/* A file that code is mapped from at this node. */
+struct code_file {
+	uint64_t device, inode; /* as the mapping tells, which is not always what stat does */
+	uint32_t file;		/* index into Mi.files */
+	const struct elf_object *object; /* NULL: not an ELF file that can be looked at */
+};
+
+/* Files by device and inode, digests and ELF objects by content; code_files.c. */
+struct code_files;
+MUST_CHECK int code_files_new(struct code_files **ret);
+void code_files_free(struct code_files *f);
+/* Forgets the files of the node before; digests and objects are kept. */
+void code_files_begin(struct code_files *f);
+/*
+ * The file behind the mapping, hashed once a node however often it is mapped, as a number for
+ * code_file_at. *why is set where it could not be looked at. -ENOMEM.
+ */
+MUST_CHECK int code_files_of(struct code_files *f, struct mi *mi, int proc_fd,
+			     const struct proc_mapping *m, size_t *ret, const char **why);
+const struct code_file *code_file_at(const struct code_files *f, size_t i);
+/* The file of that device and inode at this node; NULL: no code is mapped from it. */
+const struct code_file *code_file_find(const struct code_files *f, uint64_t device, uint64_t inode);
+
+/* One executable mapping of the process under way. */
+struct code_map {
+	uint64_t start, end, offset;
+	size_t file;	 /* for code_file_at; CODE_NO_FILE */
+	size_t instance; /* which object's; CODE_NO_FILE: of none */
+	bool vdso;
+};
+#define CODE_NO_FILE SIZE_MAX
+
+/* An ELF file as it is loaded in the process under way. */
+struct code_instance {
+	const struct elf_object *object;
+	const struct code_file *file;
+	uint64_t bias;	/* what the file's addresses have to be moved by */
+	uint64_t start; /* of its first mapping of code */
+	size_t known;	/* its place in code_process.objects */
+};
+
+/* What is kept of an object from node to node. */
+struct code_known {
+	uint64_t device, inode, bias;
+	char *path;
+	uint64_t first_page,
+		relro_page; /* where it is seen whether the rest of it is still there */
+	uint64_t text_start, text_end;
+	uint64_t first_ns, node; /* when it was first seen; last */
+	bool piece;		 /* text alone, mapped a second time: no object */
+	bool protected;		 /* relro below is of a node at which it was read-only */
+	bool imports_good; /* all its slots were right when they held what these digests say */
+	uint8_t relro[32], seen[32]; /* then; as last read */
+	uint8_t checked_relro[32], checked_slots[32];
+	/* Page frames that its relro was in at this node; n 0: they are not known. */
+	uint64_t *frames;
+	size_t n_frames, room_frames;
+	uint64_t frames_node;
+};
+
+/* A process, by pid and start. */
+struct code_process {
+	pid_t pid;
+	uint64_t start_boottime_ns, node;
+	uint64_t busy_ns; /* since when the loader may be at work on its list */
+	struct code_known *objects;
+	size_t n_objects, room;
+};
+
+/* Looking at objects, over all processes and nodes; code_objects.c. */
+struct code_objects {
+	struct mappings_ways *ways;
+	struct bytes *text; /* room for reading */
+	struct hasher *hasher;
+	uint64_t page, node, now_ns;
+	struct code_process *processes; /* in order of pid */
+	size_t n_processes, room_processes;
+	/* Objects whose relro was read at this node, by file and bias: for those that fork shares.
+	 */
+	struct code_known_ref *shared;
+	size_t room_shared, n_shared;
+	/* Of the process under way. */
+	struct code_map *maps; /* in order of address */
+	size_t n_maps, room_maps;
+	struct code_instance *instances;
+	size_t n_instances, room_instances;
+	struct bytes relro, slots;
+	uint64_t *frames;
+	size_t room_frames;
+};
+
+struct code_known_ref {
+	uint64_t node; /* good at this node only */
+	struct code_known *objects;
+	size_t i;
+};
+
+/* A process under way. */
+struct code_look {
+	struct code_objects *x;
+	struct mi *mi;
+	const struct code_files *files;
+	int proc_fd, mem_fd, pagemap_fd;
+	uint32_t executable; /* index into Mi.files, 0: not known */
+	struct code_process *process;
+	Assay__Objects *out;
+	const char *error;
+};
+
+MUST_CHECK int code_objects_new(struct mappings_ways *ways, struct bytes *text,
+				struct hasher *hasher, struct code_objects **ret);
+void code_objects_free(struct code_objects *x);
+void code_objects_begin(struct code_objects *x, uint64_t now_boottime_ns);
+/* Forgets processes that this node did not see. */
+void code_objects_end(struct code_objects *x);
+/* Begins with a process: then each of its executable mappings, in order of address. */
+void code_objects_reset(struct code_objects *x);
+MUST_CHECK int code_objects_add(struct code_objects *x, const struct proc_mapping *m, size_t file);
+/* Looks at what was added. l->out is the caller's to hang in. -ENOMEM. */
+MUST_CHECK int code_objects_look(struct code_look *l, pid_t pid, uint64_t start_boottime_ns);
+
+/* Findings of one kind that are listed of a process; more are counted. */
+#define CODE_LISTED_MAX 64
+/* Loading takes no longer: relro that stays writable past this is a finding. */
+#define CODE_PENDING_NS 10000000000ULL
+
+/* True if there is room for another in a list of n; counts it otherwise. */
+static inline bool code_listed(struct code_look *l, size_t n)
+{
+	if (n < CODE_LISTED_MAX)
+		return true;
+	l->out->uncounted++;
+	return false;
+}
+
+/* Memory of the process, whole or not at all. -ESRCH: it has none any more; -EIO. */
+MUST_CHECK int code_read(const struct code_look *l, uint64_t at, void *to, size_t len);
+/* The executable mapping that the address lies in; NULL: none. */
+const struct code_map *code_map_at(const struct code_objects *x, uint64_t address);
+/* What is at the address, in words. -ENOMEM. */
+MUST_CHECK int code_place(struct code_look *l, uint64_t address, char **ret);
+
+/*
+ * The object's relro: its digest into known, and a finding where it is another than
+ * before. *ret_pending: it is still being loaded. *ret_content: the bytes, lent until the next
+ * call; empty where they need not be read again. -ENOMEM.
+ */
+MUST_CHECK int code_relro_look(struct code_look *l, const struct code_instance *i,
+			       struct view *ret_content, bool *ret_pending);
+/* -ENOMEM. */
+MUST_CHECK int code_imports_look(struct code_look *l, const struct code_instance *i,
+				 struct view relro);
+MUST_CHECK int code_links_look(struct code_look *l);
+
+#endif
