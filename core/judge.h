@@ -93,6 +93,9 @@ void judge_static_files(const struct judging *j);
 void judge_code(const struct judging *j);
 void judge_kernel(const struct judging *j);
 void judge_processes(const struct judging *j);
+void judge_credentials(const struct judging *j);
+void judge_descriptors(const struct judging *j);
+void judge_machine(const struct judging *j);
 void judge_missed_nodes(const struct judging *j);
 
 #endif

@@ -33,6 +33,9 @@ static const struct {
 	{ "code", 8, judge_code },
 	{ "kernel", 10, judge_kernel },
 	{ NULL, 18, judge_processes },
+	{ "credentials", 18, judge_credentials },
+	{ "machine", 23, judge_machine },
+	{ "descriptors", 24, judge_descriptors },
 	{ NULL, 16, judge_missed_nodes },
 };
 

@@ -314,8 +314,8 @@ static void read_processes(struct reading *x, struct policy_processes *p)
 	char key[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
 	uint64_t uid;
 
-	if (!p->max && p->n_users == 0)
-		yamldoc_problem(x->d, "dynamic.processes", "expected max or users, found neither");
+	if (p->state.capabilities)
+		policy_read_capabilities(x->d, p->state.capabilities);
 	read_value(x, "dynamic.processes.max", p->max, quantity_count, QUANTITY_COUNT,
 		   &p->max_value);
 	p->uids = room_for(x, p->n_users, sizeof(*p->uids));
@@ -396,6 +396,13 @@ int policy_read_rules(struct yamldoc *d, struct arena *arena, struct policy_dyna
 	if (rules->kernel) {
 		settle(&rules->kernel->rule, outer);
 		read_kernel(&x, rules->kernel);
+	}
+	if (rules->descriptors)
+		settle(&rules->descriptors->rule, outer);
+	if (rules->machine) {
+		settle(&rules->machine->rule, outer);
+		if (policy_read_machine(d, arena, rules->machine) < 0)
+			x.out_of_memory = true;
 	}
 	read_limit(&x, "dynamic.missed_nodes", rules->missed_nodes, outer, quantity_count,
 		   QUANTITY_COUNT);
