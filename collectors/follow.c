@@ -60,6 +60,9 @@ int follow_open(const struct follow_options *options, struct follow **ret, char 
 		return -ENOMEM;
 	}
 	f->since_boottime_ns = options->now_boottime_ns;
+	f->full = options->full;
+	f->tracefs_fd = -1;
+	f->events_fd = -1;
 	r = follow_hooks_load(f, options->ring_bytes, ret_why, size);
 	if (r < 0)
 		return r;
@@ -89,6 +92,8 @@ void follow_close(struct follow *f)
 	if (f->counts)
 		munmap((void *)f->counts, counts_size());
 	follow_ring_close(f);
+	if (f->tracefs_fd >= 0)
+		close(f->tracefs_fd);
 	follow_bpf__destroy(f->skel);
 	free(f);
 }
@@ -122,6 +127,7 @@ void follow_slot_free(struct follow *f, uint32_t slot)
 	for (size_t i = 0; i < ARRAY_LEN(s->links); i++)
 		bpf_link__destroy(s->links[i]);
 	follow_slot_restart(f, slot);
+	follow_watch_done(f, slot);
 	free(s->window);
 	*s = (struct follow_slot){ 0 };
 }
@@ -160,6 +166,7 @@ void follow_slot_restart(struct follow *f, uint32_t slot)
 {
 	f->slots[slot].roots++;
 	environments_forget(f->environments, slot);
+	follow_maps_forget(f, slot);
 	/* The kernel can only refuse this for a map that is not there. */
 	(void)each_member(f, slot, forget, f);
 }
@@ -172,6 +179,7 @@ int follow_add_root(struct follow *f, uint32_t slot, pid_t pid)
 
 	r = bpf_map_update_elem(bpf_map__fd(f->skel->maps.members), &tgid, &m, BPF_ANY);
 	f->slots[slot].roots++;
+	follow_maps_add(f, slot, tgid);
 	return r == -E2BIG ? -ENOSPC : r;
 }
 
@@ -180,6 +188,13 @@ uint64_t follow_changes(const struct follow *f, uint32_t slot)
 	const __u64 *kinds = f->counts[slot].kinds;
 
 	return f->slots[slot].roots + kinds[FOLLOW_FORK] + kinds[FOLLOW_ENTER] + kinds[FOLLOW_EXIT];
+}
+
+int follow_add_own(struct follow *f, pid_t pid)
+{
+	uint32_t tgid = (uint32_t)pid, yes = 1;
+
+	return bpf_map_update_elem(bpf_map__fd(f->skel->maps.own), &tgid, &yes, BPF_ANY);
 }
 
 int follow_attach_cgroup(struct follow *f, uint32_t slot, int cgroup_fd, uint64_t cgroup_id)
@@ -199,10 +214,10 @@ int follow_attach_cgroup(struct follow *f, uint32_t slot, int cgroup_fd, uint64_
 		struct bpf_program *program = follow_program_of(f->skel, i);
 		struct bpf_link *link;
 
-		if (!follow_programs[i].of_cgroup || bpf_program__fd(program) < 0)
+		if (follow_programs[i].place != FOLLOW_PLACE_CGROUP || bpf_program__fd(program) < 0)
 			continue;
 		link = bpf_program__attach_cgroup(program, cgroup_fd);
-		follow_hook_note(&f->hooks[i], program, link ? 0 : neg_errno());
+		follow_hook_note(&f->hooks[i], program, link, link ? 0 : neg_errno());
 		s->links[n++] = link;
 	}
 	return 0;
@@ -251,6 +266,10 @@ int follow_counts(const struct follow *f, uint32_t slot, struct follow_counts *r
 		now.kinds[i] -= s->base.kinds[i];
 	for (size_t i = 0; i < FOLLOW_ACCESSES; i++)
 		now.access[i] -= s->base.access[i];
+	for (size_t i = 0; i < FOLLOW_EXEC_FLAGS; i++)
+		now.exec[i] -= s->base.exec[i];
+	for (size_t i = FOLLOW_BPF_KINDS; i < FOLLOW_KINDS; i++)
+		now.kinds[i] = s->maps[i - FOLLOW_BPF_KINDS];
 	*ret = now;
 	return 0;
 }

@@ -5,10 +5,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 
 #include "bpf/follow.h"
 #include "bytes.h"
+#include "collectors/exec_maps.h"
 
 /*
  * The eBPF side of observing applications, one for all of them: which processes
@@ -23,6 +25,7 @@ struct follow;
 struct follow_options {
 	size_t ring_bytes;	  /* a power of two and a multiple of the page size; 0: 512 KiB */
 	uint64_t now_boottime_ns; /* kept as the time since when the hooks are attached */
+	bool full;		  /* hooks: full: rare system calls too, see follow_syscalls.bpf.h */
 };
 
 /*
@@ -125,6 +128,9 @@ struct follow_loss_account {
 	uint64_t dropped_total;	   /* sum of the above */
 	uint64_t recursion_misses; /* programs that did not run; they have no sequence number */
 	uint64_t checks[FOLLOW_ACCESSES]; /* access checks whose target is not known */
+	uint64_t own[FOLLOW_ACCESSES];	  /* access to assayd's own processes */
+	uint64_t bpf; /* programs and links others gave the kernel; counted with hooks: full */
+	struct exec_maps_account maps; /* of perf's rings; all 0 where that hook is not there */
 	uint64_t hooks_since_boottime_ns;
 	bool settled; /* assigned == delivered + dropped_total was seen to hold */
 };
@@ -143,13 +149,61 @@ const char *follow_loss_name(uint32_t loss);
 struct follow_hook {
 	const char *name; /* "sched_process_exec" ... */
 	bool attached;
+	bool wanted; /* false: of hooks: full, or another one makes it needless */
 	char why_not[128];
 	uint8_t tag[8]; /* of the program, from the kernel */
-	uint64_t recursion_misses;
+	uint32_t program_id, link_id;
+	uint64_t loaded_boottime_ns; /* the program; by the kernel's clock */
+	uint64_t recursion_misses;   /* of the program, with its first hook */
 };
 size_t follow_hook_count(const struct follow *f);
 /* NULL past the last. Its counter of missed runs is as of the last follow_account. */
 const struct follow_hook *follow_hook(const struct follow *f, size_t i);
+
+/* The hook of that name, NULL: there is none, or it is not wanted here. */
+const struct follow_hook *follow_hook_named(const struct follow *f, const char *name);
+
+/* "mem", "ptrace" ...: the names behind "foreign_" in EventCounter.kind. */
+const char *follow_access_name(uint32_t access);
+/* "deleted", "memfd" ...: the names behind "exec_" in EventCounter.kind, and in KernelEvent.notes. */
+const char *follow_exec_name(uint32_t flag);
+
+/* A process of assayd itself: who reaches it is counted (follow_loss_account.own). */
+MUST_CHECK int follow_add_own(struct follow *f, pid_t pid);
+
+/* Whose files they are. Each set of a slot is given whole. */
+enum follow_watch_set {
+	FOLLOW_WATCH_MEASURED, /* what static measurement reads */
+	FOLLOW_WATCH_MAPPED,   /* what is mapped as code */
+	FOLLOW_WATCH_SETS,
+};
+
+/*
+ * From here on changes of these files count as FOLLOW_FILE_CHANGED of the slot, and those of the
+ * set's earlier ones that are not among them no longer do. They are known by what the
+ * kernel has as device and inode; on overlayfs and btrfs stat tells others, and hooks are blind to
+ * those. files is lent for the call. -ENOSPC: some are not watched, see follow_unwatched.
+ */
+MUST_CHECK int follow_watch(struct follow *f, uint32_t slot, enum follow_watch_set set,
+			    const struct follow_file *files, size_t n);
+
+/* Files of the slot that there was no room for. */
+size_t follow_unwatched(const struct follow *f, uint32_t slot);
+
+/*
+ * A number that is another one when the file may have changed since, as long as somebody has it
+ * watched: content that was hashed after asking is still the same. Between two stores to a
+ * page that is mapped shared and dirty all along it stays. -ENOENT: not watched. -EOPNOTSUPP: this
+ * kernel has no hooks that would tell.
+ */
+MUST_CHECK int follow_file_changes(const struct follow *f, const struct follow_file *file,
+				   uint64_t *ret);
+
+/* What stat tells of a file as key of a watched one. */
+static inline struct follow_file follow_file_of(uint64_t st_dev, uint64_t st_ino)
+{
+	return (struct follow_file){ (uint64_t)major(st_dev) << 20 | minor(st_dev), st_ino };
+}
 
 /* Devices of chips that exist here and are denied. For the report; lent for f's life. */
 size_t follow_denied_devices(const struct follow *f, const struct follow_device **ret);

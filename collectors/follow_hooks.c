@@ -5,39 +5,99 @@
 #include "cleanup.h"
 #include "collectors/follow_state.h"
 
+#define CGROUP_LATER "attached when an application has its cgroup"
+
+#define TRACE(hook, name)   { hook, name, FOLLOW_PLACE_TRACE, false, NULL }
+#define CGROUP(hook, name)  { hook, name, FOLLOW_PLACE_CGROUP, false, NULL }
+#define SYSCALL(call, name) { "sys_exit_" call, name, FOLLOW_PLACE_SYSCALL, true, NULL }
+
 const struct follow_program follow_programs[FOLLOW_HOOKS] = {
-	{ "task_newtask", "on_newtask", false },
-	{ "cgroup_attach_task", "on_attach_task", false },
-	{ "sched_process_exec", "on_exec", false },
-	{ "sched_process_exit", "on_exit", false },
-	{ "inet_sock_set_state", "on_sock_state", false },
-	{ "signal_generate", "on_signal", false },
-	{ "cap_capable", "on_capable", false },
-	{ "cgroup_skb/egress", "on_egress", true },
-	{ "cgroup_skb/ingress", "on_ingress", true },
-	{ "cgroup/dev", "on_device", true },
+	TRACE("task_newtask", "on_newtask"),
+	TRACE("cgroup_attach_task", "on_attach_task"),
+	TRACE("sched_process_exec", "on_exec"),
+	TRACE("sched_process_exit", "on_exit"),
+	TRACE("inet_sock_set_state", "on_sock_state"),
+	TRACE("signal_generate", "on_signal"),
+	TRACE("cap_capable", "on_capable"),
+	TRACE("io_uring_create", "on_io_uring"),
+	TRACE("writeback_dirty_folio", "on_dirty_folio"),
+	TRACE("inode_set_ctime_to_ts", "on_ctime_set"),
+	TRACE("ctime_ns_xchg", "on_ctime_change"),
+	TRACE("ctime_xchg_skip", "on_ctime_same"),
+	{ "writeback_mark_inode_dirty", "on_inode_dirty", FOLLOW_PLACE_TRACE, false,
+	  "ctime_ns_xchg" },
+	{ "perf_mmap2", NULL, FOLLOW_PLACE_PERF, false, NULL },
+	CGROUP("cgroup_skb/egress", "on_egress"),
+	CGROUP("cgroup_skb/ingress", "on_ingress"),
+	CGROUP("cgroup/dev", "on_device"),
+	{ "io_uring_complete", "on_io_uring_complete", FOLLOW_PLACE_TRACE, true, NULL },
+#if defined(__x86_64__)
+	SYSCALL("open", "on_open_exit"),
+#endif
+	SYSCALL("openat", "on_open_exit"),
+	SYSCALL("openat2", "on_open_exit"),
+	SYSCALL("ptrace", "on_rare_exit"),
+	SYSCALL("process_vm_readv", "on_rare_exit"),
+	SYSCALL("process_vm_writev", "on_rare_exit"),
+	SYSCALL("pidfd_getfd", "on_rare_exit"),
+	SYSCALL("process_madvise", "on_rare_exit"),
+	SYSCALL("perf_event_open", "on_rare_exit"),
+	SYSCALL("userfaultfd", "on_rare_exit"),
+	SYSCALL("bpf", "on_rare_exit"),
+	SYSCALL("mremap", "on_rare_exit"),
+	SYSCALL("setuid", "on_rare_exit"),
+	SYSCALL("setgid", "on_rare_exit"),
+	SYSCALL("setreuid", "on_rare_exit"),
+	SYSCALL("setregid", "on_rare_exit"),
+	SYSCALL("setresuid", "on_rare_exit"),
+	SYSCALL("setresgid", "on_rare_exit"),
+	SYSCALL("setgroups", "on_rare_exit"),
+	SYSCALL("capset", "on_rare_exit"),
 };
 
 struct bpf_program *follow_program_of(const struct follow_bpf *skel, size_t i)
 {
+	if (!follow_programs[i].name)
+		return NULL;
 	return bpf_object__find_program_by_name(skel->obj, follow_programs[i].name);
+}
+
+/* True for the first hook of its program: where a program is shared, this one speaks for it. */
+static bool first_of_program(size_t i)
+{
+	for (size_t j = 0; j < i; j++) {
+		if (follow_programs[j].name && follow_programs[i].name &&
+		    strcmp(follow_programs[j].name, follow_programs[i].name) == 0)
+			return false;
+	}
+	return follow_programs[i].name;
 }
 
 /*
  * Kernel functions by which an access check is told to be more than looking at
- * state, as ps does. Compiler suffixes (.constprop.0) are accepted. /proc/PID/mem is opened
- * through mem_open; maps and environ, which only show, are not.
+ * state, as ps does. Compiler suffixes (.constprop.0) are accepted.
  */
-static const char *const attach_functions[] = {
-	"ptrace_attach",
-	"process_vm_rw_core",
-	"process_vm_rw",
-	"mem_open",
-	"pidfd_getfd",
-	"__x64_sys_pidfd_getfd",
-	"__arm64_sys_pidfd_getfd",
-	"__do_sys_process_madvise",
-	"__do_sys_perf_event_open",
+static const struct {
+	const char *function;
+	enum follow_access access;
+} access_functions[] = {
+	{ "mem_open", FOLLOW_ACCESS_MEM },
+	{ "environ_open", FOLLOW_ACCESS_ENVIRON },
+	{ "pid_maps_open", FOLLOW_ACCESS_MAPS },
+	{ "pid_smaps_open", FOLLOW_ACCESS_MAPS },
+	{ "smaps_rollup_open", FOLLOW_ACCESS_MAPS },
+	{ "pid_numa_maps_open", FOLLOW_ACCESS_MAPS },
+	{ "pagemap_open", FOLLOW_ACCESS_MAPS },
+	{ "map_files_get_link", FOLLOW_ACCESS_MAPS },
+	{ "ptrace_attach", FOLLOW_ACCESS_PTRACE },
+	{ "process_vm_rw_core", FOLLOW_ACCESS_PROCESS_VM },
+	{ "process_vm_rw", FOLLOW_ACCESS_PROCESS_VM },
+	{ "pidfd_getfd", FOLLOW_ACCESS_PIDFD_GETFD },
+	{ "__x64_sys_pidfd_getfd", FOLLOW_ACCESS_PIDFD_GETFD },
+	{ "__ia32_sys_pidfd_getfd", FOLLOW_ACCESS_PIDFD_GETFD },
+	{ "__arm64_sys_pidfd_getfd", FOLLOW_ACCESS_PIDFD_GETFD },
+	{ "__do_sys_process_madvise", FOLLOW_ACCESS_MADVISE },
+	{ "__do_sys_perf_event_open", FOLLOW_ACCESS_PERF },
 };
 
 static bool same_function(const char *symbol, const char *name)
@@ -75,15 +135,15 @@ static size_t find_ranges(struct follow_range *ret, size_t max)
 		if (n == max)
 			break;
 		/* Cheap first: the names are long to compare and the list is 100,000 lines. */
-		if (strlen(line) < 20 || (line[17] | 0x20) != 't' || !strchr("_mp", line[19]))
+		if (strlen(line) < 20 || (line[17] | 0x20) != 't' || !strchr("_mesp", line[19]))
 			continue;
-		for (size_t i = 0; i < ARRAY_LEN(attach_functions); i++) {
-			if (!same_function(line + 19, attach_functions[i]) ||
+		for (size_t i = 0; i < ARRAY_LEN(access_functions); i++) {
+			if (!same_function(line + 19, access_functions[i].function) ||
 			    sscanf(line, "%llx %c %n", &address, &type, &at) != 2 || address == 0)
 				continue;
 			ret[n++] = (struct follow_range){ .start = address,
 							  .end = address + 1,
-							  .access = FOLLOW_ACCESS_ATTACH };
+							  .access = access_functions[i].access };
 			open = true;
 			break;
 		}
@@ -117,10 +177,12 @@ static void hook_why_not(struct follow_hook *h, int error)
 			 strerror(-error));
 }
 
-void follow_hook_note(struct follow_hook *h, const struct bpf_program *program, int error)
+void follow_hook_note(struct follow_hook *h, const struct bpf_program *program,
+		      const struct bpf_link *link, int error)
 {
 	struct bpf_prog_info info = { 0 };
-	uint32_t size = sizeof(info);
+	struct bpf_link_info link_info = { 0 };
+	uint32_t size = sizeof(info), link_size = sizeof(link_info);
 
 	if (error < 0) {
 		hook_why_not(h, error);
@@ -128,12 +190,17 @@ void follow_hook_note(struct follow_hook *h, const struct bpf_program *program, 
 	}
 	h->attached = true;
 	h->why_not[0] = '\0';
-	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0)
+	if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0) {
 		memcpy(h->tag, info.tag, sizeof(h->tag));
+		h->program_id = info.id;
+		h->loaded_boottime_ns = info.load_time;
+	}
+	if (link && bpf_obj_get_info_by_fd(bpf_link__fd(link), &link_info, &link_size) == 0)
+		h->link_id = link_info.id;
 }
 
 /* Opens an object in which only the programs are to be loaded that wanted allows. */
-static int open_with(const struct follow *f, size_t ring_bytes, uint32_t wanted,
+static int open_with(const struct follow *f, size_t ring_bytes, uint64_t wanted,
 		     struct follow_bpf **ret)
 {
 	struct follow_bpf *skel = follow_bpf__open();
@@ -142,8 +209,11 @@ static int open_with(const struct follow *f, size_t ring_bytes, uint32_t wanted,
 	if (!skel)
 		return neg_errno();
 	skel->rodata->self_tgid = (uint32_t)getpid();
-	for (size_t i = 0; i < FOLLOW_HOOKS && r == 0; i++)
-		r = bpf_program__set_autoload(follow_program_of(skel, i), wanted & 1U << i);
+	for (size_t i = 0; i < FOLLOW_HOOKS && r == 0; i++) {
+		if (first_of_program(i))
+			r = bpf_program__set_autoload(follow_program_of(skel, i),
+						      wanted & 1ULL << i);
+	}
 	if (r == 0 && ring_bytes)
 		r = bpf_map__set_max_entries(skel->maps.records, (uint32_t)ring_bytes);
 	if (r < 0) {
@@ -154,7 +224,7 @@ static int open_with(const struct follow *f, size_t ring_bytes, uint32_t wanted,
 	return 0;
 }
 
-static int load_with(struct follow *f, size_t ring_bytes, uint32_t wanted,
+static int load_with(struct follow *f, size_t ring_bytes, uint64_t wanted,
 		     const struct follow_range *ranges, size_t n, struct follow_bpf **ret)
 {
 	struct follow_bpf *skel = NULL;
@@ -174,25 +244,73 @@ static int load_with(struct follow *f, size_t ring_bytes, uint32_t wanted,
 	return 0;
 }
 
-/*
- * Everything at once where the kernel takes it all. Otherwise each program is tried alone,
- * which asks the kernel itself rather than its version what it can do.
- */
+/* Rows as they are before anything is tried. Returns the hooks whose programs are to be loaded. */
+static uint64_t begin_rows(struct follow *f)
+{
+	uint64_t wanted = 0;
+
+	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
+		const struct follow_program *p = &follow_programs[i];
+		struct follow_hook *h = &f->hooks[i];
+
+		h->name = p->hook;
+		h->wanted = p->hook && (!p->full || f->full) && !p->only_without;
+		snprintf(h->why_not, sizeof(h->why_not), "%s",
+			 p->only_without		   ? "another hook sees the same" :
+			 p->place == FOLLOW_PLACE_CGROUP ? CGROUP_LATER :
+							   "hooks: full is not configured");
+		if (h->wanted && first_of_program(i))
+			wanted |= 1ULL << i;
+	}
+	return wanted;
+}
+
+static size_t row_of(const char *hook)
+{
+	size_t i = 0;
+
+	while (strcmp(follow_programs[i].hook, hook) != 0)
+		i++;
+	return i;
+}
+
+/* Each program alone, which asks the kernel itself rather than its version what it can do. */
+static uint64_t try_each(struct follow *f, size_t ring_bytes, uint64_t wanted,
+			 const struct follow_range *ranges, size_t n)
+{
+	uint64_t works = 0;
+	struct follow_bpf *alone;
+	int r;
+
+	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
+		const char *better = follow_programs[i].only_without;
+
+		if (better && !(works & 1ULL << row_of(better)))
+			f->hooks[i].wanted = true;
+		else if (!(wanted & 1ULL << i))
+			continue;
+		r = load_with(f, ring_bytes, 1ULL << i, ranges, n, &alone);
+		if (r < 0) {
+			hook_why_not(&f->hooks[i], r);
+			continue;
+		}
+		works |= 1ULL << i;
+		follow_bpf__destroy(alone);
+	}
+	return works;
+}
+
+/* Everything at once where the kernel takes it all. */
 int follow_hooks_load(struct follow *f, size_t ring_bytes, char *ret_why, size_t size)
 {
 	struct follow_range ranges[FOLLOW_RANGES];
 	size_t n = find_ranges(ranges, ARRAY_LEN(ranges));
-	uint32_t all = (1U << FOLLOW_HOOKS) - 1, works = 0;
+	uint64_t wanted = begin_rows(f), works;
 	struct follow_bpf *alone;
 	int r;
 
 	libbpf_set_print(NULL); /* what went wrong is told through hooks, not on standard error */
-	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
-		f->hooks[i].name = follow_programs[i].hook;
-		snprintf(f->hooks[i].why_not, sizeof(f->hooks[i].why_not),
-			 "attached when an application has its cgroup");
-	}
-	r = load_with(f, ring_bytes, all, ranges, n, &f->skel);
+	r = load_with(f, ring_bytes, wanted, ranges, n, &f->skel);
 	if (r == 0)
 		return 0;
 	/* Without the maps nothing works at all. */
@@ -202,37 +320,49 @@ int follow_hooks_load(struct follow *f, size_t ring_bytes, char *ret_why, size_t
 		return r;
 	}
 	follow_bpf__destroy(alone);
-	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
-		r = load_with(f, ring_bytes, 1U << i, ranges, n, &alone);
-		if (r < 0) {
-			hook_why_not(&f->hooks[i], r);
-			continue;
-		}
-		works |= 1U << i;
-		follow_bpf__destroy(alone);
-	}
+	works = try_each(f, ring_bytes, wanted, ranges, n);
 	r = works ? load_with(f, ring_bytes, works, ranges, n, &f->skel) : -EOPNOTSUPP;
 	if (r < 0)
 		say_why(r, ret_why, size);
 	return r;
 }
 
+static void attach_one(struct follow *f, size_t i)
+{
+	const struct follow_program *p = &follow_programs[i];
+	struct bpf_program *program = follow_program_of(f->skel, i);
+	int r = 0;
+
+	/* Missed runs are the program's: asked for once. */
+	f->programs[i] = first_of_program(i) ? bpf_program__fd(program) : -1;
+	if (p->place == FOLLOW_PLACE_CGROUP || !f->hooks[i].wanted || bpf_program__fd(program) < 0)
+		return;
+	if (p->place == FOLLOW_PLACE_SYSCALL) {
+		r = follow_syscall_attach(f, program, p->hook, &f->links[i]);
+	} else {
+		f->links[i] = bpf_program__attach(program);
+		r = f->links[i] ? 0 : neg_errno();
+	}
+	follow_hook_note(&f->hooks[i], program, f->links[i], r);
+}
+
 int follow_hooks_attach(struct follow *f)
 {
 	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
-		const struct follow_program *p = &follow_programs[i];
-		struct bpf_program *program = follow_program_of(f->skel, i);
-
-		f->programs[i] = bpf_program__fd(program);
-		if (p->of_cgroup || f->programs[i] < 0)
-			continue;
-		f->links[i] = bpf_program__attach(program);
-		if (!f->links[i])
-			hook_why_not(&f->hooks[i], neg_errno());
-		else
-			follow_hook_note(&f->hooks[i], program, 0);
+		f->programs[i] = -1;
+		if (follow_programs[i].name)
+			attach_one(f, i);
 	}
 	return 0;
+}
+
+const struct follow_hook *follow_hook_named(const struct follow *f, const char *name)
+{
+	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
+		if (f->hooks[i].wanted && strcmp(f->hooks[i].name, name) == 0)
+			return &f->hooks[i];
+	}
+	return NULL;
 }
 
 uint64_t follow_hooks_missed(struct follow *f)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <sched.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "cleanup.h"
 #include "collectors/follow_state.h"
@@ -13,6 +14,33 @@ static const char *const kind_names[FOLLOW_KINDS] = {
 	[FOLLOW_EXIT] = "exit",	    [FOLLOW_ENTER] = "enter",
 	[FOLLOW_LISTEN] = "listen", [FOLLOW_CONNECT] = "connect",
 	[FOLLOW_SIGNAL] = "signal", [FOLLOW_FOREIGN] = "foreign_access",
+	[FOLLOW_FILE_CHANGED] = "file_changed",
+	[FOLLOW_IO_URING] = "io_uring",
+	[FOLLOW_CREDENTIALS] = "credentials",
+	[FOLLOW_CODE_MOVED] = "code_moved",
+	[FOLLOW_USERFAULT] = "userfaultfd",
+	[FOLLOW_CODE_MAPPED] = "code_mapped",
+	[FOLLOW_CODE_ANONYMOUS] = "code_anonymous",
+	[FOLLOW_WX_MEMORY] = "wx_memory",
+};
+
+static const char *const access_names[FOLLOW_ACCESSES] = {
+	[FOLLOW_ACCESS_UNKNOWN] = "unknown",
+	[FOLLOW_ACCESS_READ] = "state",
+	[FOLLOW_ACCESS_ENVIRON] = "environ",
+	[FOLLOW_ACCESS_MAPS] = "maps",
+	[FOLLOW_ACCESS_MEM] = "mem",
+	[FOLLOW_ACCESS_PTRACE] = "ptrace",
+	[FOLLOW_ACCESS_PROCESS_VM] = "process_vm",
+	[FOLLOW_ACCESS_PIDFD_GETFD] = "pidfd_getfd",
+	[FOLLOW_ACCESS_MADVISE] = "process_madvise",
+	[FOLLOW_ACCESS_PERF] = "perf",
+};
+
+static const char *const exec_names[FOLLOW_EXEC_FLAGS] = {
+	[FOLLOW_EXEC_DELETED] = "deleted", [FOLLOW_EXEC_MEMFD] = "memfd",
+	[FOLLOW_EXEC_TMPFS] = "tmpfs",	   [FOLLOW_EXEC_SCRIPT] = "script",
+	[FOLLOW_EXEC_SECURE] = "privileged",
 };
 
 static const char *const loss_names[FOLLOW_LOSSES] = {
@@ -25,9 +53,33 @@ const char *follow_kind_name(uint32_t kind)
 	return kind < FOLLOW_KINDS ? kind_names[kind] : NULL;
 }
 
+const char *follow_access_name(uint32_t access)
+{
+	return access < FOLLOW_ACCESSES ? access_names[access] : NULL;
+}
+
+const char *follow_exec_name(uint32_t flag)
+{
+	return flag < FOLLOW_EXEC_FLAGS ? exec_names[flag] : NULL;
+}
+
 const char *follow_loss_name(uint32_t loss)
 {
 	return loss < FOLLOW_LOSSES ? loss_names[loss] : NULL;
+}
+
+void follow_hand_out(struct follow *f, const struct follow_record *record)
+{
+	struct follow_slot *s = &f->slots[record->slot];
+	/* New code that nobody forbids leaves room for what somebody may. */
+	size_t max = record->kind == FOLLOW_CODE_MAPPED ? FOLLOW_WINDOW_MAX / 2 : FOLLOW_WINDOW_MAX;
+
+	if (s->n_window < max)
+		s->window[s->n_window++] = *record;
+	else
+		s->uncounted++;
+	if (f->on_record)
+		f->on_record(f->on_record_arg, record);
 }
 
 static int on_record(void *arg, void *data, size_t len)
@@ -39,7 +91,7 @@ static int on_record(void *arg, void *data, size_t len)
 	int r;
 
 	if (len < sizeof(*record) || len != sizeof(*record) + record->extra ||
-	    record->slot >= FOLLOW_SLOTS || record->kind >= FOLLOW_KINDS ||
+	    record->slot >= FOLLOW_SLOTS || record->kind >= FOLLOW_BPF_KINDS ||
 	    FOLLOW_SEQUENCE_CPU(record->sequence) >= f->cpus) {
 		f->error = -EBADMSG;
 		return f->error;
@@ -53,16 +105,27 @@ static int on_record(void *arg, void *data, size_t len)
 	if (!s->used)
 		return 0; /* of an application that is gone */
 	r = environments_note(f->environments, record);
+	if (r == 0)
+		r = follow_maps_note(f, record);
 	if (r < 0) {
 		f->error = r;
 		return r;
 	}
-	if (s->n_window < FOLLOW_WINDOW_MAX)
-		s->window[s->n_window++] = *record;
-	else
-		s->uncounted++;
-	if (f->on_record)
-		f->on_record(f->on_record_arg, record);
+	follow_hand_out(f, record);
+	return 0;
+}
+
+/* One descriptor that is readable when either ring is. */
+static int open_events(struct follow *f)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	f->events_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (f->events_fd < 0 ||
+	    epoll_ctl(f->events_fd, EPOLL_CTL_ADD, ring_buffer__epoll_fd(f->ring), &event) < 0 ||
+	    (f->exec_maps && epoll_ctl(f->events_fd, EPOLL_CTL_ADD,
+				       exec_maps_events_fd(f->exec_maps), &event) < 0))
+		return neg_errno();
 	return 0;
 }
 
@@ -83,12 +146,18 @@ int follow_ring_open(struct follow *f)
 	if (r < 0)
 		return r;
 	f->ring = ring_buffer__new(bpf_map__fd(f->skel->maps.records), on_record, f, NULL);
-	return f->ring ? 0 : neg_errno();
+	if (!f->ring)
+		return neg_errno();
+	r = follow_maps_open(f);
+	return r < 0 ? r : open_events(f);
 }
 
 void follow_ring_close(struct follow *f)
 {
+	if (f->events_fd >= 0)
+		close(f->events_fd);
 	ring_buffer__free(f->ring);
+	follow_maps_close(f);
 	environments_free(f->environments);
 	free(f->ledger);
 	free(f->traffic);
@@ -97,7 +166,7 @@ void follow_ring_close(struct follow *f)
 
 int follow_events_fd(const struct follow *f)
 {
-	return ring_buffer__epoll_fd(f->ring);
+	return f->events_fd;
 }
 
 void follow_listen(struct follow *f,
@@ -107,7 +176,7 @@ void follow_listen(struct follow *f,
 	f->on_record_arg = arg;
 }
 
-int follow_drain(struct follow *f)
+int follow_ring_drain(struct follow *f)
 {
 	int r;
 
@@ -115,6 +184,11 @@ int follow_drain(struct follow *f)
 		return f->error;
 	r = ring_buffer__consume(f->ring);
 	return r < 0 ? r : 0;
+}
+
+int follow_drain(struct follow *f)
+{
+	return follow_maps_drain(f);
 }
 
 void follow_window(const struct follow *f, uint32_t slot, struct follow_window *ret)
@@ -126,6 +200,8 @@ void follow_window(const struct follow *f, uint32_t slot, struct follow_window *
 
 void follow_window_reset(struct follow *f, uint32_t slot)
 {
+	/* Each watched file may be told of again. */
+	f->skel->data->window_number++;
 	f->slots[slot].n_window = 0;
 	f->slots[slot].uncounted = 0;
 }
@@ -173,8 +249,11 @@ static int account_once(struct follow *f, struct follow_loss_account *ret)
 			ret->dropped[j] += l->dropped[j];
 			ret->dropped_total += l->dropped[j];
 		}
-		for (size_t j = 0; j < FOLLOW_ACCESSES; j++)
+		for (size_t j = 0; j < FOLLOW_ACCESSES; j++) {
 			ret->checks[j] += l->checks[j];
+			ret->own[j] += l->own[j];
+		}
+		ret->bpf += l->bpf;
 	}
 	ret->settled = ledger_settled(f) && ret->assigned == ret->delivered + ret->dropped_total;
 	return 0;
@@ -194,6 +273,9 @@ int follow_account(struct follow *f, struct follow_loss_account *ret)
 		sched_yield(); /* to the program that is half-way, if it was preempted here */
 	}
 	account.recursion_misses = follow_hooks_missed(f);
+	f->has_dropped = account.dropped_total > 0;
+	if (f->exec_maps)
+		exec_maps_account(f->exec_maps, &account.maps);
 	*ret = account;
 	return 0;
 }

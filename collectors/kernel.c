@@ -101,7 +101,7 @@ static int detail_signal(struct mi *mi, const struct follow_record *record, char
 static int detail_foreign(struct mi *mi, const struct follow_record *record, char **ret)
 {
 	return mi_printf(mi, ret, "%s by %.*s",
-			 record->value == FOLLOW_ACCESS_READ ? "read" : "attach",
+			 FOLLOW_ACCESS_LOOKS(record->value) ? "read" : "attach",
 			 (int)sizeof(record->comm), record->comm);
 }
 
@@ -150,7 +150,13 @@ static int add_counter(struct mi *mi, Assay__KernelEvents *out, const char *kind
 /* What others did to it; looking at state under /proc, as ps does, is counted apart. */
 static uint64_t reached_into(const uint64_t access[FOLLOW_ACCESSES])
 {
-	return access[FOLLOW_ACCESS_ATTACH] + access[FOLLOW_ACCESS_UNKNOWN];
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < FOLLOW_ACCESSES; i++) {
+		if (!FOLLOW_ACCESS_LOOKS(i))
+			sum += access[i];
+	}
+	return sum;
 }
 
 static int add_counters(struct kernel *x, const struct follow_counts *now,
@@ -315,7 +321,7 @@ static bool all_attached(struct follow *f)
 	bool all = true;
 
 	for (size_t i = 0; (h = follow_hook(f, i)); i++)
-		all = all && h->attached;
+		all = all && (h->attached || !h->wanted);
 	return all;
 }
 

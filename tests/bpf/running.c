@@ -52,10 +52,16 @@ bool running_possible(void)
 
 void running_prepare(struct running *x, size_t ring_bytes)
 {
-	struct follow_options options = { ring_bytes, running_now_ns() };
+	running_prepare_with(x, &(struct follow_options){ .ring_bytes = ring_bytes });
+}
+
+void running_prepare_with(struct running *x, const struct follow_options *given)
+{
+	struct follow_options options = *given;
 	char why[256] = "";
 	struct target_config config = x->config;
 
+	options.now_boottime_ns = running_now_ns();
 	*x = (struct running){ .config = config, .commands = -1, .answers = -1 };
 	snprintf(x->name, sizeof(x->name), "assay-test-%d", getpid());
 	x->config.name = x->name;

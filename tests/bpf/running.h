@@ -28,6 +28,7 @@ bool running_possible(void);
 
 /* Makes target and eBPF side; starts no process. */
 void running_prepare(struct running *x, size_t ring_bytes);
+void running_prepare_with(struct running *x, const struct follow_options *given);
 
 /* Starts the child, which runs body(x, arg) and ends with what it returns. */
 pid_t running_start(struct running *x, int (*body)(struct running *x, void *arg), void *arg);
