@@ -1,0 +1,169 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Attacks live programs under a real assayd, TPM and verifier. For each row of rows.py: stage 1
+passes, the control passes stage 2, and after the attack the very next measurement must find it by
+its names and stage 3's secret must stay with the verifier.
+
+usage: run.py [--build DIR] [--table] [--keep] [--jobs N] [ROW…]    ROW: an id, or part of a name
+--table writes docs/coverage.md."""
+import argparse
+import collections
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
+
+import coverage  # noqa: E402
+import lab as labs  # noqa: E402
+import rows as catalogue  # noqa: E402
+import scene  # noqa: E402
+
+SCENE_ROWS = 32  # applications under one assayd
+
+
+class Result:
+    def __init__(self, row, state, why="", found=()):
+        self.row, self.state, self.why, self.found = row, state, why, list(found)
+
+
+def matches(wanted, seen, app):
+    """Whether what was seen names the attack: rule by rule, alternatives parted by '|'."""
+    rules, pattern = wanted
+    program = app.target.argv[0] if app.target.argv else app.victim
+    pattern = pattern.replace("{pid}", str(app.attacked)).replace(
+        "{program}", re.escape(os.path.realpath(program)))
+    return any(rule in rules.split("|") and re.search(pattern, what) for rule, what in seen)
+
+
+def release(app):
+    """Ends what an attack held open."""
+    for held in app.held:
+        if held.stdin:
+            held.stdin.close()
+        try:
+            held.wait(10)
+        except subprocess.TimeoutExpired:
+            held.kill()
+            held.wait()
+        held.stdout.close()
+    for s in app.held_sockets:
+        s.close()
+    app.held, app.held_sockets = [], []
+    for path in app.leave:
+        if os.path.lexists(path):
+            os.unlink(path)
+
+
+def attempt(app, row):
+    """Result of one row."""
+    app.start()
+    if row.setup:
+        row.setup(app)
+    passed, seen = app.stage(1)
+    if not passed:
+        return Result(row, "failed", f"refused before anything was done: {seen}")
+    row.attack(app, False)
+    passed, seen = app.stage(2)
+    if not passed:
+        return Result(row, "failed", f"the control was reported: {seen}")
+    release(app)
+    app.attacked = app.pid
+    row.attack(app, True)
+    measured = len(app.evidence())
+    passed, seen = app.stage(3)
+    if passed:
+        return Result(row, "failed", "not found: stage 3's secret was released")
+    if len(app.evidence()) != measured + 1:
+        return Result(row, "failed", "it took more than one time node")
+    if len(app.released()) != 2:
+        return Result(row, "failed", f"released: {app.released()}")
+    wrong = [w for w in row.names if not matches(w, seen, app)]
+    if wrong:
+        return Result(row, "failed", f"refused, but not as {wrong}: {seen}", seen)
+    return Result(row, "found", found=[w[0] for w in row.names])
+
+
+def judge(app, row):
+    begin = time.monotonic()
+    app.attacked = 0
+    try:
+        result = attempt(app, row)
+    except labs.Failure as e:
+        result = Result(row, "failed", str(e))
+    except Exception as e:
+        traceback.print_exc()
+        result = Result(row, "failed", f"{type(e).__name__}: {e}")
+    finally:
+        release(app)
+    print(f"[{result.state:>7}] attacks.{app.name} ({time.monotonic() - begin:.1f} s) "
+          f"{row.title}{': ' + result.why if result.why else ''}", flush=True)
+    return result
+
+
+def play(build, rows, jobs, keep):
+    """One scene: its rows beside one another, those that change the machine one by one."""
+    applications, count = [], collections.Counter()
+    with labs.Lab(build, keep=keep) as lab:
+        lab.library = os.path.join(build, "lib")
+        try:
+            for row in rows:
+                count[row.name] += 1
+                name = row.name + (str(count[row.name]) if count[row.name] > 1 else "")
+                app = scene.Application(lab, name, row.target, user=row.user, policy=row.policy)
+                app.held, app.held_sockets, app.leave = [], [], []
+                applications.append(app)
+                if callable(row.files):
+                    row.files(app)
+                elif row.files:
+                    app.target.files += row.files
+                    app.target.exec_allow += row.files
+            scene.start(lab, applications)
+            results = []
+            with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+                beside = [pool.submit(judge, a, r) for a, r in zip(applications, rows)
+                          if not r.alone]
+                results += [f.result() for f in beside]
+            results += [judge(a, r) for a, r in zip(applications, rows) if r.alone]
+            return results
+        finally:
+            for app in applications:
+                app.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", default=os.path.join(labs.SOURCE, "build", "release"))
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--jobs", type=int, default=3)
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    chosen, results = [], []
+    for row in catalogue.ROWS:
+        if args.names and not any(n == row.id or n in row.name for n in args.names):
+            continue
+        missing = row.target.missing()
+        if missing:
+            results.append(Result(row, "skipped", f"not installed: {', '.join(missing)}"))
+            print(f"[skipped] attacks.{row.name}: {results[-1].why}", flush=True)
+        else:
+            chosen.append(row)
+    for i in range(0, len(chosen), SCENE_ROWS):
+        results += play(args.build, chosen[i:i + SCENE_ROWS], args.jobs, args.keep)
+    counts = collections.Counter(r.state for r in results)
+    if args.table:
+        coverage.write(os.path.join(labs.SOURCE, "docs", "coverage.md"), results,
+                       catalogue.NOT_COVERED)
+    print(f"{counts['found']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
+    return 1 if counts["failed"] or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
