@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Mappings that the kernel gives to every process. */
-static const char *const of_the_kernel[] = { "[vdso]", "[vsyscall]", "[uprobes]" };
+static const char *const of_the_kernel[] = { "[vdso]", "[vsyscall]" };
 
 /* Variables by which a process is made to load other code than its files say. */
 static const char *const loading[] = { "LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH" };
@@ -56,6 +56,50 @@ static bool is_one_of(const char *name, const char *const *names, size_t n)
 	return false;
 }
 
+static int look_at_text(const Assay__Mi *mi, const Assay__CodeOf *c, struct findings *f)
+{
+	const Assay__Objects *o = c->objects;
+	int r = 0;
+
+	for (size_t i = 0; i < o->n_replaced && r == 0; i++)
+		r = find(f, "code.replaced", c->pid, false,
+			 "%" PRIu64 " bytes of text of %s at %#" PRIx64 " are replaced by %s",
+			 o->replaced[i]->length, path_of(mi, o->replaced[i]->file),
+			 o->replaced[i]->start, o->replaced[i]->by);
+	for (size_t i = 0; i < o->n_relro && r == 0; i++)
+		r = find(f, "code.relro", c->pid, false,
+			 "memory of %s at %#" PRIx64 " that is read-only after relocation %s",
+			 path_of(mi, o->relro[i]->file), o->relro[i]->start,
+			 o->relro[i]->writable ? "is writable" : "was changed");
+	for (size_t i = 0; i < o->n_imports && r == 0; i++)
+		r = find(f, "code.import", c->pid, false, "%s of %s leads to %#" PRIx64 " (%s)",
+			 o->imports[i]->symbol[0] ? o->imports[i]->symbol : "an import",
+			 path_of(mi, o->imports[i]->file), o->imports[i]->target,
+			 o->imports[i]->place);
+	return r;
+}
+
+static int look_at_objects(const Assay__Mi *mi, const Assay__CodeOf *c, struct findings *f)
+{
+	const Assay__Objects *o = c->objects;
+	int r = look_at_text(mi, c, f);
+
+	for (size_t i = 0; i < o->n_links && r == 0; i++)
+		r = find(f, "code.loader_list", c->pid, false,
+			 "%s at %#" PRIx64 " is not in the loader's list",
+			 path_of(mi, o->links[i]->file), o->links[i]->address);
+	for (size_t i = 0; i < o->n_aliases && r == 0; i++)
+		r = find(f, "code.alias", c->pid, false,
+			 "%s is code and is mapped to be written at %#" PRIx64,
+			 path_of(mi, o->aliases[i]->file), o->aliases[i]->start);
+	if (r == 0 && o->error[0])
+		r = find(f, "code.unseen", c->pid, true, "%s", o->error);
+	if (r == 0 && o->uncounted > 0)
+		r = find(f, "code.unseen", c->pid, true, "%" PRIu64 " things past what is listed",
+			 o->uncounted);
+	return r;
+}
+
 static int look_at_code(const Assay__Mi *mi, const Assay__CodeOf *c, struct findings *f)
 {
 	int r = 0;
@@ -63,7 +107,13 @@ static int look_at_code(const Assay__Mi *mi, const Assay__CodeOf *c, struct find
 	for (size_t i = 0; i < c->n_anonymous && r == 0; i++) {
 		const Assay__AnonymousCode *a = c->anonymous[i];
 
-		if (!is_one_of(a->name, of_the_kernel, ARRAY_LEN(of_the_kernel)))
+		if (strcmp(a->name, "[uprobes]") == 0)
+			r = find(f, "code.probe", c->pid, false,
+				 "a probe (uprobe) is or was in its text");
+		else if (a->differs)
+			r = find(f, "code.vdso", c->pid, false,
+				 "the vDSO at %#" PRIx64 " is not the kernel's", a->start);
+		else if (!is_one_of(a->name, of_the_kernel, ARRAY_LEN(of_the_kernel)))
 			r = find(f, "code.anonymous", c->pid, false,
 				 "%" PRIu64 " bytes of executable memory at %#" PRIx64
 				 " (%s) that belong to no file%s%s",
@@ -82,13 +132,22 @@ static int look_at_code(const Assay__Mi *mi, const Assay__CodeOf *c, struct find
 		const Assay__Mapping *m = c->mappings[i];
 		const Assay__File *file = file_of(mi, m->file);
 
-		if (file && file->deleted)
-			r = find(f, "code.deleted", c->pid, false,
-				 "code of %s, which is gone or was replaced", file->path);
+		if (file && file->remote)
+			r = find(f, "code.remote_file", c->pid, false, "code of %s, %s", file->path,
+				 file->error);
 		else if (file && !file->regular_fs)
 			r = find(f, "code.memory_file", c->pid, false,
 				 "code of %s, a file in memory", file->path);
+		else if (file && file->deleted)
+			r = find(f, "code.deleted", c->pid, false,
+				 "code of %s, which is gone or was replaced", file->path);
+		if (r == 0 && strchr(m->protection, 'w'))
+			r = find(f, "code.writable", c->pid, false,
+				 "code of %s at %#" PRIx64 " that can be written to (%s)",
+				 path_of(mi, m->file), m->start, m->protection);
 	}
+	if (r == 0 && c->objects)
+		r = look_at_objects(mi, c, f);
 	if (r == 0 && c->error[0])
 		r = find(f, "code.unseen", c->pid, true, "%s", c->error);
 	return r;

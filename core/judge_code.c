@@ -6,6 +6,12 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "judge_code.h"
+
+bool judge_code_is_probe(const Assay__AnonymousCode *a)
+{
+	return strcmp(judge_text(a->name), "[uprobes]") == 0;
+}
 
 /* Mapped into every process by the kernel itself. */
 static bool is_kernels(const Assay__AnonymousCode *a)
@@ -14,8 +20,7 @@ static bool is_kernels(const Assay__AnonymousCode *a)
 	       strcmp(judge_text(a->name), "[vsyscall]") == 0;
 }
 
-/* The file of that index (from 1), or NULL. */
-static const Assay__File *file_at(const Assay__Mi *mi, uint32_t index)
+const Assay__File *judge_code_file(const Assay__Mi *mi, uint32_t index)
 {
 	return index >= 1 && index <= mi->n_files ? mi->files[index - 1] : NULL;
 }
@@ -25,9 +30,8 @@ static uint32_t pid_at(const Assay__Mi *mi, size_t i)
 	return mi->code->processes[i]->pid;
 }
 
-/* Begins a check that looks at every process's code. */
-static bool begin(struct judge_check *c, const struct judging *j, const struct policy_rule *rule,
-		  const char *path, const char *expected)
+bool judge_code_begin(struct judge_check *c, const struct judging *j,
+		      const struct policy_rule *rule, const char *path, const char *expected)
 {
 	const Assay__Code *item = j->mi->code;
 
@@ -59,7 +63,7 @@ static void each_file(struct judge_check *c,
 
 		for (size_t k = 0; k < p->n_mappings; k++) {
 			uint32_t index = p->mappings[k]->file;
-			const Assay__File *f = file_at(mi, index);
+			const Assay__File *f = judge_code_file(mi, index);
 
 			if (!f)
 				judge_unchecked(c, "process %u maps code of an unknown file",
@@ -100,8 +104,8 @@ static void judge_files(const struct judging *j, const struct policy_code *rule)
 {
 	struct judge_check c;
 
-	if (!begin(&c, j, &rule->rule, "dynamic.code.files",
-		   "code from files of the manifest only"))
+	if (!judge_code_begin(&c, j, &rule->rule, "dynamic.code.files",
+			      "code from files of the manifest only"))
 		return;
 	if (!j->policy->has_manifest)
 		judge_unchecked(&c, "the policy has no reference manifest");
@@ -110,47 +114,38 @@ static void judge_files(const struct judging *j, const struct policy_code *rule)
 	judge_end(&c);
 }
 
+static void check_memory(struct judge_check *c, const Assay__File *f)
+{
+	if (!f->regular_fs && !f->remote)
+		judge_fail(c, "%s, a file in memory", judge_text(f->path));
+}
+
+static void check_remote(struct judge_check *c, const Assay__File *f)
+{
+	if (f->remote)
+		judge_fail(c, "%s, which is on %s", judge_text(f->path),
+			   judge_text(f->filesystem)[0] ? f->filesystem
+							: "a file system that is not mounted");
+}
+
+/* A check of the files that code is mapped from, under a setting of its own. */
+static void judge_each_file(const struct judging *j, const struct policy_code *code,
+			    enum policy_setting setting, const char *path, const char *expected,
+			    void (*on_file)(struct judge_check *c, const Assay__File *f))
+{
+	struct policy_rule rule = judge_setting(setting, &code->rule);
+	struct judge_check c;
+
+	if (!judge_wanted(setting) || !judge_code_begin(&c, j, &rule, path, expected))
+		return;
+	each_file(&c, on_file);
+	judge_end(&c);
+}
+
 static void check_deleted(struct judge_check *c, const Assay__File *f)
 {
 	if (f->deleted)
 		judge_fail(c, "%s, which is no longer reachable", judge_text(f->path));
-}
-
-static void judge_deleted(const struct judging *j, const struct policy_code *code)
-{
-	struct policy_rule rule = judge_setting(code->deleted, &code->rule);
-	struct judge_check c;
-
-	if (!begin(&c, j, &rule, "dynamic.code.deleted", "no code from deleted files"))
-		return;
-	each_file(&c, check_deleted);
-	judge_end(&c);
-}
-
-static void judge_modified(const struct judging *j, const struct policy_code *code)
-{
-	struct policy_rule rule = judge_setting(code->modified_text, &code->rule);
-	struct judge_check c;
-
-	if (!begin(&c, j, &rule, "dynamic.code.modified_text", "text as in its files"))
-		return;
-	for (size_t i = 0; i < j->mi->code->n_processes; i++) {
-		const Assay__CodeOf *p = j->mi->code->processes[i];
-
-		for (size_t k = 0; k < p->n_modified; k++) {
-			const Assay__ModifiedText *m = p->modified[k];
-			const Assay__File *f = file_at(j->mi, m->file);
-
-			judge_fail(&c,
-				   "process %u: %llu changed pages of %s at offset 0x%llx, address "
-				   "0x%llx",
-				   p->pid, (unsigned long long)m->pages,
-				   f ? judge_text(f->path) : "memory without a file",
-				   (unsigned long long)m->file_offset,
-				   (unsigned long long)m->start);
-		}
-	}
-	judge_end(&c);
 }
 
 /* An envelope for just-in-time compilers: up to it, anonymous code is as expected. */
@@ -165,11 +160,50 @@ static void judge_jit(const struct judging *j, const struct policy_code *code, u
 	snprintf(expected, sizeof(expected), "anonymous code of at most %s bytes, %s regions",
 		 jit->max_bytes ? quantity_size_text(jit->bytes, size) : "any number of",
 		 jit->max_regions ? judge_count_text(jit->regions, count) : "any number of");
-	if (!begin(&c, j, &rule, "dynamic.code.jit", expected))
+	if (!judge_code_begin(&c, j, &rule, "dynamic.code.jit", expected))
 		return;
 	if (bytes > jit->bytes || regions > jit->regions)
 		judge_fail(&c, "%s bytes in %llu regions", quantity_size_text(bytes, size),
 			   (unsigned long long)regions);
+	judge_end(&c);
+}
+
+static bool is_wx(const char *protection)
+{
+	return strchr(judge_text(protection), 'w') && strchr(judge_text(protection), 'x');
+}
+
+/* Memory that can be written and executed at once, a compiler's or not, of a file or not. */
+static void judge_wx(const struct judging *j, const struct policy_code *code)
+{
+	struct policy_rule rule = judge_setting(code->jit->wx, &code->rule);
+	struct judge_check c;
+
+	if (!judge_code_begin(&c, j, &rule, "dynamic.code.jit.wx",
+			      "no memory both writable and executable"))
+		return;
+	for (size_t i = 0; i < j->mi->code->n_processes; i++) {
+		const Assay__CodeOf *p = j->mi->code->processes[i];
+
+		for (size_t k = 0; k < p->n_anonymous; k++) {
+			const Assay__AnonymousCode *a = p->anonymous[k];
+
+			if (is_wx(a->protection))
+				judge_fail(&c, "process %u: %llu bytes at 0x%llx (%s)", p->pid,
+					   (unsigned long long)a->length,
+					   (unsigned long long)a->start, a->protection);
+		}
+		for (size_t k = 0; k < p->n_mappings; k++) {
+			const Assay__Mapping *m = p->mappings[k];
+			const Assay__File *f = judge_code_file(j->mi, m->file);
+
+			if (is_wx(m->protection))
+				judge_fail(&c, "process %u: %llu bytes at 0x%llx (%s) of %s",
+					   p->pid, (unsigned long long)m->length,
+					   (unsigned long long)m->start, m->protection,
+					   f ? judge_text(f->path) : "an unknown file");
+		}
+	}
 	judge_end(&c);
 }
 
@@ -179,25 +213,28 @@ static void judge_anonymous(const struct judging *j, const struct policy_code *c
 	struct policy_rule rule = judge_setting(code->anonymous, &code->rule);
 	uint64_t bytes = 0, regions = 0;
 	struct judge_check c;
-	bool within;
+	bool limits, within;
 
 	for (size_t i = 0; item && i < item->n_processes; i++) {
 		for (size_t k = 0; k < item->processes[i]->n_anonymous; k++) {
 			const Assay__AnonymousCode *a = item->processes[i]->anonymous[k];
 
-			if (is_kernels(a))
+			if (is_kernels(a) || judge_code_is_probe(a))
 				continue;
 			regions++;
 			if (__builtin_add_overflow(bytes, a->length, &bytes))
 				bytes = UINT64_MAX;
 		}
 	}
-	/* The envelope, if it lets anything pass, stands in the place of a plain denial. */
-	within = code->jit && code->jit->bytes > 0 && code->jit->regions > 0;
-	if (code->jit && (within || !judge_wanted(code->anonymous)))
+	/* The envelope, if it has limits that let anything pass, stands in the place of a denial.
+	 */
+	limits = code->jit && (code->jit->max_bytes || code->jit->max_regions);
+	within = limits && code->jit->bytes > 0 && code->jit->regions > 0;
+	if (limits && (within || !judge_wanted(code->anonymous)))
 		judge_jit(j, code, bytes, regions);
 	if (within || !judge_wanted(code->anonymous) ||
-	    !begin(&c, j, &rule, "dynamic.code.anonymous", "no executable memory without a file"))
+	    !judge_code_begin(&c, j, &rule, "dynamic.code.anonymous",
+			      "no executable memory without a file"))
 		return;
 	for (size_t i = 0; i < item->n_processes; i++) {
 		const Assay__CodeOf *p = item->processes[i];
@@ -222,9 +259,14 @@ void judge_code(const struct judging *j)
 		return;
 	if (code->files == CODE_FILES_MANIFEST)
 		judge_files(j, code);
-	if (judge_wanted(code->deleted))
-		judge_deleted(j, code);
-	if (judge_wanted(code->modified_text))
-		judge_modified(j, code);
+	judge_each_file(j, code, code->deleted, "dynamic.code.deleted",
+			"no code from deleted files", check_deleted);
+	judge_each_file(j, code, code->memory_files, "dynamic.code.memory_files",
+			"no code from files in memory", check_memory);
+	judge_each_file(j, code, code->remote_files, "dynamic.code.remote_files",
+			"no code that a program or another machine serves", check_remote);
 	judge_anonymous(j, code);
+	if (code->jit && judge_wanted(code->jit->wx))
+		judge_wx(j, code);
+	judge_objects(j, code);
 }

@@ -49,6 +49,7 @@ static const cyaml_schema_field_t addresses_fields[] = {
 static const cyaml_schema_field_t jit_fields[] = {
 	FORM_TEXT("max_bytes", struct policy_jit, max_bytes),
 	FORM_TEXT("max_regions", struct policy_jit, max_regions),
+	FORM_WORD("wx", struct policy_jit, wx, settings),
 	CYAML_FIELD_END,
 };
 
@@ -64,6 +65,12 @@ static const cyaml_schema_field_t code_fields[] = {
 	FORM_WORD("modified_text", struct policy_code, modified_text, settings),
 	FORM_WORD("anonymous", struct policy_code, anonymous, settings),
 	FORM_WORD("deleted", struct policy_code, deleted, settings),
+	FORM_WORD("relro", struct policy_code, relro, settings),
+	FORM_WORD("imports", struct policy_code, imports, settings),
+	FORM_WORD("loader_list", struct policy_code, loader_list, settings),
+	FORM_WORD("aliases", struct policy_code, aliases, settings),
+	FORM_WORD("memory_files", struct policy_code, memory_files, settings),
+	FORM_WORD("remote_files", struct policy_code, remote_files, settings),
 	FORM_PART("jit", struct policy_code, jit, jit_fields),
 	CYAML_FIELD_END,
 };

@@ -43,6 +43,7 @@ struct policy_addresses {
 
 struct policy_jit {
 	char *max_bytes, *max_regions;
+	enum policy_setting wx;
 
 	uint64_t bytes, regions;
 };
@@ -53,6 +54,7 @@ struct policy_code {
 	char **allow; /* digests of files besides the manifest's */
 	uint32_t n_allow;
 	enum policy_setting modified_text, anonymous, deleted;
+	enum policy_setting relro, imports, loader_list, aliases, memory_files, remote_files;
 	struct policy_jit *jit;
 
 	struct digest *digests;

@@ -120,9 +120,9 @@ static void read_code(struct reading *x, struct policy_code *c)
 		x->out_of_memory = true;
 	if (!jit)
 		return;
-	if (!jit->max_bytes && !jit->max_regions)
+	if (!jit->max_bytes && !jit->max_regions && jit->wx == SETTING_UNSET)
 		yamldoc_problem(x->d, "dynamic.code.jit",
-				"expected max_bytes or max_regions, found neither");
+				"expected max_bytes, max_regions or wx, found none of them");
 	jit->bytes = jit->regions = UINT64_MAX;
 	read_value(x, "dynamic.code.jit.max_bytes", jit->max_bytes, quantity_size, QUANTITY_SIZE,
 		   &jit->bytes);

@@ -54,6 +54,7 @@ static inline int add_file(struct mi *mi, const char *path, int byte)
 	memset(sha256, byte, sizeof(sha256));
 	assert_int_equal(mi_file(mi, 1, mi->msg->n_files + 1, path, &index, &f), 0);
 	assert_int_equal(mi_bytes(mi, view_of(sha256, sizeof(sha256)), &f->sha256), 0);
+	f->regular_fs = true;
 	return (int)index;
 }
 
@@ -74,7 +75,7 @@ static inline int add_anonymous(struct mi *mi, const char *name, uint64_t length
 
 	a->name = (char *)name;
 	a->length = length;
-	a->protection = (char *)"rwxp";
+	a->protection = (char *)(name[0] == '[' ? "r-xp" : "rwxp");
 	return mi_push(mi, &p->n_anonymous, &p->anonymous, a);
 }
 
@@ -171,6 +172,7 @@ static inline void fill_code(struct mi *mi)
 	Assay__CodeOf *p = MI_MESSAGE(mi, Assay__CodeOf, assay__code_of__init);
 
 	p->pid = 7;
+	p->objects = MI_MESSAGE(mi, Assay__Objects, assay__objects__init);
 	assert_int_equal(mi_push(mi, &mi->msg->code->n_processes, &mi->msg->code->processes, p), 0);
 	assert_int_equal(add_file(mi, "/usr/bin/app", 0xaa), 1);
 	assert_int_equal(add_file(mi, "/usr/lib/x.so", 0xbb), 2);

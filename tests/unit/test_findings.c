@@ -17,6 +17,12 @@ struct sample {
 	Assay__Mapping mapping, *mappings[1];
 	Assay__AnonymousCode vdso, code_memory, *anonymous[2];
 	Assay__ModifiedText modified, *modified_list[1];
+	Assay__Objects objects;
+	Assay__ReplacedText replaced, *replaced_list[1];
+	Assay__ChangedRelro relro, *relro_list[1];
+	Assay__OddImport import, *imports[1];
+	Assay__OddLink link, *links[1];
+	Assay__WritableAlias alias, *aliases[1];
 	Assay__File file, *files[1];
 	Assay__Environment environment;
 	Assay__EnvironmentOf environment_of, *environment_list[1];
@@ -34,6 +40,12 @@ static void sample_init(struct sample *s)
 	assay__anonymous_code__init(&s->code_memory);
 	assay__modified_text__init(&s->modified);
 	assay__file__init(&s->file);
+	assay__objects__init(&s->objects);
+	assay__replaced_text__init(&s->replaced);
+	assay__changed_relro__init(&s->relro);
+	assay__odd_import__init(&s->import);
+	assay__odd_link__init(&s->link);
+	assay__writable_alias__init(&s->alias);
 	assay__environment__init(&s->environment);
 	assay__environment_of__init(&s->environment_of);
 	assay__collector_status__init(&s->status);
@@ -52,6 +64,19 @@ static void sample_init(struct sample *s)
 	s->code_of.n_mappings = 1;
 	s->mappings[0] = &s->mapping;
 	s->mapping.file = 1;
+	s->mapping.protection = (char *)"r-xp";
+	s->code_of.objects = &s->objects;
+	s->objects.replaced = s->replaced_list;
+	s->replaced_list[0] = &s->replaced;
+	s->objects.relro = s->relro_list;
+	s->relro_list[0] = &s->relro;
+	s->objects.imports = s->imports;
+	s->imports[0] = &s->import;
+	s->objects.links = s->links;
+	s->links[0] = &s->link;
+	s->objects.aliases = s->aliases;
+	s->aliases[0] = &s->alias;
+	s->replaced.file = s->relro.file = s->import.file = s->link.file = s->alias.file = 1;
 	s->code_of.anonymous = s->anonymous;
 	s->code_of.n_anonymous = 1;
 	s->anonymous[0] = &s->vdso;
@@ -100,6 +125,59 @@ static void memory_file(struct sample *s)
 	s->file.regular_fs = false;
 }
 
+static void remote_file(struct sample *s)
+{
+	s->file.remote = true;
+	s->file.regular_fs = false;
+	s->file.error = (char *)"not read";
+}
+
+static void writable_code(struct sample *s)
+{
+	s->mapping.protection = (char *)"rwxp";
+}
+
+static void other_vdso(struct sample *s)
+{
+	s->vdso.differs = true;
+}
+
+static void probe(struct sample *s)
+{
+	s->code_of.n_anonymous = 2;
+	s->code_memory.name = (char *)"[uprobes]";
+}
+
+static void replaced_text(struct sample *s)
+{
+	s->objects.n_replaced = 1;
+}
+
+static void changed_relro(struct sample *s)
+{
+	s->objects.n_relro = 1;
+}
+
+static void odd_import(struct sample *s)
+{
+	s->objects.n_imports = 1;
+}
+
+static void hidden_object(struct sample *s)
+{
+	s->objects.n_links = 1;
+}
+
+static void alias(struct sample *s)
+{
+	s->objects.n_aliases = 1;
+}
+
+static void unread_objects(struct sample *s)
+{
+	s->objects.error = (char *)"it could not be read";
+}
+
 static void unlisted_file(struct sample *s)
 {
 	s->code_of.n_modified = 1;
@@ -132,6 +210,16 @@ static const struct {
 	{ "text that was written to", modified_text, "code.modified", false },
 	{ "code of a file that is gone", deleted_file, "code.deleted", false },
 	{ "code of a memfd", memory_file, "code.memory_file", false },
+	{ "code that a program serves", remote_file, "code.remote_file", false },
+	{ "a file's code that can be written to", writable_code, "code.writable", false },
+	{ "another vDSO", other_vdso, "code.vdso", false },
+	{ "a probe", probe, "code.probe", false },
+	{ "text replaced", replaced_text, "code.replaced", false },
+	{ "relro changed", changed_relro, "code.relro", false },
+	{ "an import that leads elsewhere", odd_import, "code.import", false },
+	{ "a library hidden from the loader", hidden_object, "code.loader_list", false },
+	{ "code that is mapped writable", alias, "code.alias", false },
+	{ "objects that could not be read", unread_objects, "code.unseen", true },
 	{ "a file that the MI does not list", unlisted_file, "code.modified", false },
 	{ "a library forced in", preload, "environment.loading", false },
 	{ "a process that could not be read", unread, "code.unseen", true },

@@ -240,6 +240,93 @@ static void unlisted_exec(struct mi *mi)
 	mi->msg->kernel->counters[0]->window = mi->msg->kernel->counters[0]->total = 2;
 }
 
+static Assay__Objects *objects(struct mi *mi)
+{
+	return mi->msg->code->processes[0]->objects;
+}
+
+static void no_objects(struct mi *mi)
+{
+	mi->msg->code->processes[0]->objects = NULL;
+}
+
+static void unread_objects(struct mi *mi)
+{
+	objects(mi)->error = (char *)"the relro of an object could not be read";
+}
+
+static void uncounted_objects(struct mi *mi)
+{
+	objects(mi)->uncounted = 3;
+}
+
+static void memory_file(struct mi *mi)
+{
+	mi->msg->files[1]->regular_fs = false;
+}
+
+static void remote_file(struct mi *mi)
+{
+	mi->msg->files[1]->remote = true;
+	mi->msg->files[1]->filesystem = (char *)"fuse.sshfs";
+}
+
+static void other_vdso(struct mi *mi)
+{
+	mi->msg->code->processes[0]->anonymous[0]->differs = true;
+}
+
+static void probe(struct mi *mi)
+{
+	assert_int_equal(add_anonymous(mi, "[uprobes]", 4096), 0);
+}
+
+static void writable_code(struct mi *mi)
+{
+	mi->msg->code->processes[0]->mappings[1]->protection = (char *)"rwxp";
+}
+
+#define ADD(field, Type, init, ...)                                                                \
+	do {                                                                                       \
+		Type *made = MI_MESSAGE(mi, Type, init);                                           \
+		Type values = { .base = made->base, __VA_ARGS__ };                                 \
+		*made = values;                                                                    \
+		assert_int_equal(mi_push(mi, &objects(mi)->n_##field, &objects(mi)->field, made),  \
+				 0);                                                               \
+	} while (0)
+
+static void replaced_text(struct mi *mi)
+{
+	ADD(replaced, Assay__ReplacedText, assay__replaced_text__init, .length = 4096, .file = 1,
+	    .by = (char *)"code of no file");
+}
+
+static void changed_relro(struct mi *mi)
+{
+	ADD(relro, Assay__ChangedRelro, assay__changed_relro__init, .file = 2);
+}
+
+static void writable_relro(struct mi *mi)
+{
+	ADD(relro, Assay__ChangedRelro, assay__changed_relro__init, .file = 2, .writable = true);
+}
+
+static void odd_import(struct mi *mi)
+{
+	ADD(imports, Assay__OddImport, assay__odd_import__init, .file = 2,
+	    .symbol = (char *)"SSL_write", .target = 4096, .place = (char *)"code of no file");
+}
+
+static void odd_link(struct mi *mi)
+{
+	ADD(links, Assay__OddLink, assay__odd_link__init, .file = 2);
+}
+
+static void alias(struct mi *mi)
+{
+	ADD(aliases, Assay__WritableAlias, assay__writable_alias__init, .file = 1, .start = 8192);
+}
+
 static void missed_nodes(struct mi *mi)
 {
 	mi->msg->node->missed_uncounted = 2;
@@ -311,6 +398,53 @@ static const struct {
 	  FAILS, "dynamic.code.anonymous", "65536 bytes" },
 	{ "an envelope without a denial", "code: {anonymous: allow, jit: {max_bytes: 1}}",
 	  anonymous_code, FAILS, "dynamic.code.jit", "64KiB" },
+	{ "a probe counts for no compiler", "code: {anonymous: deny, jit: {max_bytes: 1}}", probe,
+	  PASSES, NULL, NULL },
+	{ "anonymous code that is writable too", "code: {jit: {max_regions: 1, wx: deny}}",
+	  anonymous_code, FAILS, "dynamic.code.jit.wx", "65536 bytes at 0x0 (rwxp)" },
+	{ "a file's code that is writable too", "code: {jit: {wx: deny}}", writable_code, FAILS,
+	  "dynamic.code.jit.wx", "of /usr/lib/x.so" },
+	{ "writable code that is let pass", "code: {jit: {max_regions: 1, wx: allow}}",
+	  anonymous_code, PASSES, NULL, NULL },
+	{ "no writable code", "code: {jit: {wx: deny}, deleted: deny}", UNCHANGED, PASSES, NULL,
+	  NULL },
+	{ "code of a memfd", "code: {memory_files: deny}", memory_file, FAILS,
+	  "dynamic.code.memory_files", "/usr/lib/x.so, a file in memory" },
+	{ "code of files on disk", "code: {memory_files: deny, remote_files: deny}", UNCHANGED,
+	  PASSES, NULL, NULL },
+	{ "code that a program serves", "code: {remote_files: deny}", remote_file, FAILS,
+	  "dynamic.code.remote_files", "/usr/lib/x.so, which is on fuse.sshfs" },
+	{ "text with something else in its place", "code: {modified_text: deny}", replaced_text,
+	  FAILS, "dynamic.code.modified_text",
+	  "4096 bytes of text of /usr/bin/app at 0x0 are replaced by code of no file" },
+	{ "another vDSO", "code: {modified_text: deny}", other_vdso, FAILS,
+	  "dynamic.code.modified_text", "a vDSO that is not the kernel's" },
+	{ "a probe in the text", "code: {modified_text: deny}", probe, FAILS,
+	  "dynamic.code.modified_text", "uprobe" },
+	{ "text whose objects were not looked at", "code: {modified_text: deny}", no_objects,
+	  UNCHECKED, "dynamic.code.modified_text", "its objects were not looked at" },
+	{ "relro as it was", "code: {relro: deny}", UNCHANGED, PASSES, NULL, NULL },
+	{ "changed relro", "code: {relro: deny}", changed_relro, FAILS, "dynamic.code.relro",
+	  "relro of /usr/lib/x.so at 0x0 was changed" },
+	{ "relro that is none", "code: {relro: deny}", writable_relro, FAILS, "dynamic.code.relro",
+	  "is writable" },
+	{ "changed relro that only warns", "code: {relro: warn}", changed_relro, WARNS,
+	  "dynamic.code.relro", "x.so" },
+	{ "relro that was not read", "code: {relro: deny}", unread_objects, UNCHECKED,
+	  "dynamic.code.relro", "could not be read" },
+	{ "imports that are right", "code: {imports: deny}", UNCHANGED, PASSES, NULL, NULL },
+	{ "an import that leads elsewhere", "code: {imports: deny}", odd_import, FAILS,
+	  "dynamic.code.imports", "SSL_write of /usr/lib/x.so leads to 0x1000 (code of no file)" },
+	{ "imports past the list", "code: {imports: deny}", uncounted_objects, UNCHECKED,
+	  "dynamic.code.imports", "3 things past" },
+	{ "imports of a process whose objects were not looked at", "code: {imports: deny}",
+	  no_objects, UNCHECKED, "dynamic.code.imports", "were not looked at" },
+	{ "a library hidden from the loader", "code: {loader_list: deny}", odd_link, FAILS,
+	  "dynamic.code.loader_list", "/usr/lib/x.so" },
+	{ "a complete loader's list", "code: {loader_list: deny}", UNCHANGED, PASSES, NULL, NULL },
+	{ "code that can be written elsewhere", "code: {aliases: deny}", alias, FAILS,
+	  "dynamic.code.aliases", "process 7 can write to /usr/bin/app at 0x2000" },
+	{ "code that cannot", "code: {aliases: deny}", UNCHANGED, PASSES, NULL, NULL },
 
 	{ "the allowed listener", "listen: {allow: [tcp/0.0.0.0:443]}", UNCHANGED, PASSES, NULL,
 	  NULL },

@@ -192,7 +192,7 @@ static const struct {
 	{ "a setting that does not exist", TOP "dynamic: {code: {anonymous: forbid}}\n",
 	  "p:3: dynamic.code.anonymous: expected one of deny, warn, allow, found \"forbid\"\n" },
 	{ "an envelope of nothing", TOP "dynamic: {code: {jit: {}}}\n",
-	  "p:3: dynamic.code.jit: expected max_bytes or max_regions, found neither\n" },
+	  "p:3: dynamic.code.jit: expected max_bytes, max_regions or wx, found none of them\n" },
 	{ "digests without files", TOP "dynamic: {code: {anonymous: deny, allow: [" SHA256 "]}}\n",
 	  "p:3: dynamic.code.allow: expected it beside \"files: manifest\", found it without\n" },
 	{ "a relative directory", TOP "dynamic: {disk: {writes_within: [var/lib]}}\n",
