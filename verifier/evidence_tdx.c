@@ -112,6 +112,7 @@ static int check_qe_signature(struct tdx_check *c)
 				 "its signature does not verify");
 		return 0;
 	}
+	c->qe_signed = true;
 	appraisal_pass(c->a);
 	return 1;
 }
@@ -125,7 +126,7 @@ static int check_qe_binding(struct tdx_check *c)
 	int r;
 
 	if (c->known_qe.c) {
-		c->qe_good = true;
+		c->qe_bound = true;
 		appraisal_pass(c->a);
 		return 1;
 	}
@@ -139,7 +140,7 @@ static int check_qe_binding(struct tdx_check *c)
 				 "its report data are not of that key");
 		return 0;
 	}
-	c->qe_good = true;
+	c->qe_bound = true;
 	appraisal_pass(c->a);
 	return 1;
 }
@@ -359,7 +360,8 @@ static int tdx_verify(const struct evidence_input *in, struct appraisal *a,
 		if (checks[i].rest_builds_on_it)
 			break;
 	}
-	c.result.signature_good = c.chain_good && c.qe_good && c.quote_good && c.data_good;
+	c.result.signature_good =
+		c.chain_good && c.qe_signed && c.qe_bound && c.quote_good && c.data_good;
 	if (c.result.signature_good)
 		tdx_known_keep(&c);
 	*ret = c.result;

@@ -58,7 +58,7 @@ struct tdx_check {
 	bool has_pck;
 	struct tdx_tcb_info *tcb_info;	     /* read; authentic and in force, or NULL */
 	struct tdx_qe_identity *qe_identity; /* the same */
-	bool chain_good, qe_good, quote_good, data_good;
+	bool chain_good, qe_signed, qe_bound, quote_good, data_good;
 };
 
 /* Intel's, or those to be trusted instead. */

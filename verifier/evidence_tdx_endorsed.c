@@ -366,6 +366,13 @@ static int find_tcb_info(struct tdx_check *c, struct tdx_tcb_info **ret, const c
 	return 0;
 }
 
+/* Its signer's chain held, and so did its own window. */
+static void pass_known_document(struct tdx_check *c)
+{
+	appraisal_pass(c->a);
+	appraisal_pass(c->a);
+}
+
 /* Looks for both documents in the cache. 1: they are in c; 0: no; they are to be read. */
 static int find_collateral(struct tdx_check *c)
 {
@@ -390,7 +397,7 @@ int tdx_check_tcb_info(struct tdx_check *c)
 
 	r = find_collateral(c);
 	if (r > 0)
-		appraisal_pass(c->a);
+		pass_known_document(c);
 	if (r != 0)
 		return r;
 	if (!c->has_pck)
@@ -447,12 +454,15 @@ static int find_qe_identity(struct tdx_check *c, struct tdx_qe_identity **ret,
 int tdx_check_qe_identity(struct tdx_check *c)
 {
 	CLEANUP(tdx_qe_identity_freep) struct tdx_qe_identity *q = NULL;
+	bool worth_keeping = c->known_collateral.worth_keeping;
 	size_t before = reasons(c);
 	const char *seen;
 	int r;
 
+	/* The two go together, or not at all. */
+	c->known_collateral.worth_keeping = false;
 	if (c->qe_identity) {
-		appraisal_pass(c->a);
+		pass_known_document(c);
 		return 1;
 	}
 	r = find_qe_identity(c, &q, &seen);
@@ -464,11 +474,10 @@ int tdx_check_qe_identity(struct tdx_check *c)
 		return 0;
 	}
 	r = judge_document(c, &q->doc, "evidence.qe_identity", "QE identity");
-	if (r > 0) {
-		c->qe_identity = q;
-		((struct tdx_known_collateral *)c->known_collateral.c)->qe_identity = TAKE(q);
-	}
-	if (r <= 0 || reasons(c) != before)
-		c->known_collateral.worth_keeping = false;
-	return r;
+	if (r <= 0)
+		return r;
+	c->qe_identity = q;
+	((struct tdx_known_collateral *)c->known_collateral.c)->qe_identity = TAKE(q);
+	c->known_collateral.worth_keeping = worth_keeping && reasons(c) == before;
+	return 1;
 }

@@ -162,7 +162,7 @@ int tdx_known_make_qe(struct tdx_check *c)
 		return r;
 	}
 	c->known_qe.c = &q->base;
-	c->known_qe.worth_keeping = c->qe_good;
+	c->known_qe.worth_keeping = c->qe_signed && c->qe_bound;
 	return 0;
 }
 

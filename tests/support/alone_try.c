@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "cached_try.h"
 #include "cleanup.h"
 #include "quantity.h"
 #include "shared_evidence.h"
@@ -34,7 +35,7 @@ void alone_try(const struct alone_try_in *in, struct alone_try *ret)
 	*ret = (struct alone_try){ 0 };
 	appraisal_init(&ret->a);
 	assert_int_equal(arena_new(ARENA_MAX, &arena), 0);
-	assert_int_equal(evidence_appraise(&alone, arena, &ret->a, &found, &ret->result), 0);
+	cached_try(&alone, arena, &ret->a, &found, &ret->result);
 	ret->verdict = evidence_verdict(&ret->a);
 	ret->ops = found.ops;
 	arena_free(arena);

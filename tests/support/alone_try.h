@@ -25,7 +25,9 @@ struct alone_try_in {
 	size_t n_roots;
 };
 
-/* Fails the running test where it cannot be judged. The caller ends ret->a with appraisal_done. */
+/*
+ * Fails the running test where it cannot be judged, or not in the same way with a cache
+ * (cached_try.h). The caller ends ret->a with appraisal_done. */
 void alone_try(const struct alone_try_in *in, struct alone_try *ret);
 
 /* The policy with these platforms: "tpm: {}"; NULL for NULL. End it with policy_free. */

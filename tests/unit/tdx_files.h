@@ -7,6 +7,7 @@
 
 #include "cleanup.h"
 #include "evidence.h"
+#include "tests/support/cached_try.h"
 #include "tests/support/shared_evidence.h"
 
 /* Genuine quotes with the collateral of their time, and one verdict over them. */
@@ -112,7 +113,7 @@ static inline struct tdx_outcome tdx_judge_with(const struct tdx_files *f,
 
 	appraisal_init(&a);
 	assert_int_equal(arena_new(1024 * 1024, &arena), 0);
-	assert_int_equal(evidence_appraise(&in, arena, &a, &found, &o.result), 0);
+	cached_try(&in, arena, &a, &found, &o.result);
 	o.verdict = evidence_verdict(&a);
 	o.checks = a.checks;
 	for (size_t i = 0; i < a.n; i++) {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cleanup.h"
+#include "quantity.h"
 #include "tests/support/alone_try.h"
 #include "tests/support/tdx_fixture.h"
 
@@ -21,6 +22,7 @@
 CLEANUP_FUNCTION(struct policy *, policy_free)
 
 #define YESTERDAY "2026-12-31T00:00:00Z"
+#define TOMORROW  "2027-01-02T00:00:00Z"
 
 /* What is handed in, and what a case may change of it. */
 struct making {
@@ -326,6 +328,14 @@ static const struct {
 	  "evidence.pck_chain", "another root" },
 };
 
+/* Rules without which nobody knows who made the quote. */
+static bool of_the_signature(const char *rule)
+{
+	return rule && (strcmp(rule, "evidence.pck_chain") == 0 ||
+			strcmp(rule, "evidence.qe_report") == 0 ||
+			strcmp(rule, "evidence.format") == 0);
+}
+
 static void what_is_signed_is_still_judged(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -336,6 +346,360 @@ static void what_is_signed_is_still_judged(void **state)
 		cases[i].change(&m);
 		judge(&m, NULL, &t);
 		alone_try_expect(cases[i].what, &t, cases[i].verdict, cases[i].rule, cases[i].text);
+		if (t.result.signature_good && of_the_signature(cases[i].rule))
+			fail_msg("%s: the signature is said to be good", cases[i].what);
+		appraisal_done(&t.a);
+		tdx_fixture_done(&m.f);
+	}
+}
+
+/* One quote with its endorsements, judged with a cache of its own at times of one's choice. */
+struct warm {
+	struct tdx_fixture f;
+	struct appraisal_cache *cache;
+	struct bytes quote, parts[TDX_FIXTURE_PARTS];
+	struct bytes more; /* handed in as well */
+	int64_t now;
+};
+
+static void warm_make(struct warm *w)
+{
+	bytes_done(&w->quote);
+	tdx_fixture_quote(&w->f, &w->quote);
+	for (unsigned int i = 0; i < TDX_FIXTURE_PARTS; i++) {
+		bytes_done(&w->parts[i]);
+		tdx_fixture_part(&w->f, (enum tdx_fixture_part)i, &w->parts[i]);
+	}
+}
+
+/* With an empty cache. */
+static void warm_anew(struct warm *w)
+{
+	appraisal_cache_free(w->cache);
+	assert_int_equal(appraisal_cache_new(64, 1024 * 1024, &w->cache), 0);
+}
+
+static void warm_init(struct warm *w)
+{
+	*w = (struct warm){ 0 };
+	tdx_fixture_init(&w->f);
+	warm_anew(w);
+	assert_int_equal(quantity_instant(TDX_FIXTURE_NOW, &w->now), 0);
+	warm_make(w);
+}
+
+static void warm_done(struct warm *w)
+{
+	appraisal_cache_free(w->cache);
+	bytes_done(&w->quote);
+	bytes_done(&w->more);
+	for (unsigned int i = 0; i < TDX_FIXTURE_PARTS; i++)
+		bytes_done(&w->parts[i]);
+	tdx_fixture_done(&w->f);
+}
+
+/* Endorsements that cannot be recognised are not there. */
+static enum evidence_verdict warm_judge(struct warm *w)
+{
+	struct evidence_file file = { "quote", bytes_view(&w->quote) };
+	struct evidence_alone in = { .files = &file,
+				     .n_files = 1,
+				     .now = w->now,
+				     .roots = &w->f.pin,
+				     .n_roots = 1,
+				     .cache = w->cache };
+	struct evidence_result result;
+	struct evidence_found found;
+	struct endorsements *e = NULL;
+	enum evidence_verdict verdict;
+	struct arena *arena = NULL;
+	struct appraisal a;
+	const char *why;
+
+	assert_int_equal(endorsements_new(&e), 0);
+	for (unsigned int i = 0; i < TDX_FIXTURE_PARTS; i++)
+		assert_int_not_equal(endorsements_add(e, bytes_view(&w->parts[i]), &why), -ENOMEM);
+	if (w->more.len > 0)
+		assert_int_equal(endorsements_add(e, bytes_view(&w->more), &why), 0);
+	in.endorsements = e;
+	appraisal_init(&a);
+	assert_int_equal(arena_new(1024 * 1024, &arena), 0);
+	assert_int_equal(evidence_appraise(&in, arena, &a, &found, &result), 0);
+	verdict = evidence_verdict(&a);
+	appraisal_done(&a);
+	arena_free(arena);
+	endorsements_free(e);
+	return verdict;
+}
+
+/* So many entries were found since the count was last taken. */
+static void expect_hits(struct warm *w, uint64_t *hits, uint64_t expected)
+{
+	uint64_t now = appraisal_cache_counts(w->cache).hits;
+
+	assert_int_equal(now - *hits, expected);
+	*hits = now;
+}
+
+#define KINDS 3 /* PCK, collateral, attestation key */
+
+static void what_was_found_out_is_not_found_out_again(void **state)
+{
+	uint64_t hits = 0;
+	struct warm w;
+
+	warm_init(&w);
+	assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+	expect_hits(&w, &hits, 0);
+	assert_int_equal(appraisal_cache_counts(w.cache).entries, KINDS);
+	assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+	expect_hits(&w, &hits, KINDS);
+	/* The TD makes another quote. */
+	tdx_fixture_report_data(&w.f, view_text("other data"));
+	tdx_fixture_quote(&w.f, &w.quote);
+	assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+	/* ECDSA signs with a random number: the QE's report has another signature. */
+	expect_hits(&w, &hits, KINDS - 1);
+	warm_done(&w);
+}
+
+static void a_refusal_leaves_nothing_behind(void **state)
+{
+	struct warm w;
+
+	warm_init(&w);
+	w.quote.data[100] ^= 1;
+	assert_int_equal(warm_judge(&w), EVIDENCE_INVALID);
+	assert_int_equal(appraisal_cache_counts(w.cache).entries, 0);
+	warm_done(&w);
+}
+
+static void a_revocation_counts_at_once(void **state)
+{
+	X509 *revoked;
+
+	for (int which = 0; which < 3; which++) {
+		struct warm w;
+
+		warm_init(&w);
+		assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+		revoked = which == 0 ? w.f.pck : which == 1 ? w.f.ca : w.f.signer;
+		*(which == 0 ? &w.f.ca_revokes : &w.f.root_revokes) = revoked;
+		warm_make(&w);
+		assert_int_equal(warm_judge(&w), EVIDENCE_INVALID);
+		warm_done(&w);
+	}
+}
+
+static const char *const parts_named[] = { "TCB info", "QE identity", "signers", "PCK CRL",
+					   "root CRL" };
+
+/* What has a bit changed is not what is known, and is not believed. */
+static void a_flipped_bit_in_what_is_cached_is_another_thing(void **state)
+{
+	struct warm w;
+
+	warm_init(&w);
+	for (unsigned int p = 0; p < TDX_FIXTURE_PARTS; p++) {
+		struct bytes *b = &w.parts[p];
+
+		for (size_t bit = 0; bit < 8 * b->len; bit += 509) {
+			uint64_t hits = 0;
+
+			warm_anew(&w);
+			assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+			b->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			/* The second root in the signers' file is not needed: the quote has it. */
+			if (warm_judge(&w) == EVIDENCE_VALID && p != TDX_FIXTURE_SIGNERS)
+				fail_msg("%s, bit %zu", parts_named[p], bit);
+			b->data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			expect_hits(&w, &hits, 0);
+		}
+	}
+	warm_done(&w);
+}
+
+static void a_flipped_bit_in_a_quote_is_refused_by_a_warm_cache(void **state)
+{
+	size_t sampled = getenv("ASSAY_EXHAUSTIVE") ? 1 : 97;
+	struct warm w;
+
+	warm_init(&w);
+	assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+	/* Bytes 8 to 11 of the header are signed too: all of it is. */
+	for (size_t bit = 0; bit < 8 * w.quote.len; bit += sampled) {
+		w.quote.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		if (warm_judge(&w) == EVIDENCE_VALID)
+			fail_msg("bit %zu of byte %zu", bit % 8, bit / 8);
+		w.quote.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	warm_done(&w);
+}
+
+static void set_until(json_t *document, const char *until)
+{
+	assert_int_equal(json_object_set_new(document, "nextUpdate", json_string(until)), 0);
+}
+
+static void pck_ends(struct warm *w, const char *at)
+{
+	strcpy(w->f.pck_until, at);
+	tdx_fixture_certify(&w->f);
+}
+
+static void crls_end(struct warm *w, const char *at)
+{
+	strcpy(w->f.crl_until, at);
+}
+
+static void tcb_info_ends(struct warm *w, const char *at)
+{
+	set_until(w->f.tcb_info, at);
+}
+
+static void qe_identity_ends(struct warm *w, const char *at)
+{
+	set_until(w->f.qe_identity, at);
+}
+
+static const struct {
+	const char *what;
+	void (*change)(struct warm *w, const char *at);
+} endings[] = {
+	{ "the PCK certificate", pck_ends },
+	{ "the revocation lists", crls_end },
+	{ "the TCB info", tcb_info_ends },
+	{ "the QE identity", qe_identity_ends },
+};
+
+/* A quote that was good is refused when anything it rests on has run out, or is yet to begin. */
+static void nothing_is_used_past_its_end(void **state)
+{
+	int64_t begin, end;
+
+	assert_int_equal(quantity_instant(TDX_FIXTURE_NOT_BEFORE, &begin), 0);
+	assert_int_equal(quantity_instant(TOMORROW, &end), 0);
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+		uint64_t hits = 0;
+		struct warm w;
+
+		warm_init(&w);
+		endings[i].change(&w, TOMORROW);
+		warm_make(&w);
+		assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+		w.now = end - 1;
+		assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+		expect_hits(&w, &hits, KINDS);
+		w.now = end + 1;
+		if (warm_judge(&w) != EVIDENCE_INVALID)
+			fail_msg("%s, past its end", endings[i].what);
+		w.now = begin - 1;
+		if (warm_judge(&w) != EVIDENCE_INVALID)
+			fail_msg("%s, before it begins", endings[i].what);
+		warm_done(&w);
+	}
+}
+
+static void newer_tcb_info(struct warm *w)
+{
+	tdx_fixture_status(&w->f, "OutOfDate");
+	assert_int_equal(json_object_set_new(w->f.tcb_info, "issueDate", json_string(TOMORROW)), 0);
+	tdx_fixture_part(&w->f, TDX_FIXTURE_TCB_INFO, &w->more);
+}
+
+static void newer_crl(struct warm *w)
+{
+	w->f.ca_revokes = w->f.pck;
+	strcpy(w->f.crl_from, TOMORROW);
+	tdx_fixture_part(&w->f, TDX_FIXTURE_PCK_CRL, &w->more);
+}
+
+/* What is in force from tomorrow on counts tomorrow, though what is older is known and good. */
+static void what_begins_later_counts_when_it_begins(void **state)
+{
+	static const struct {
+		void (*add)(struct warm *w);
+		enum evidence_verdict tomorrow;
+	} later[] = {
+		{ newer_tcb_info, EVIDENCE_POLICY },
+		{ newer_crl, EVIDENCE_INVALID },
+	};
+	int64_t begin;
+
+	assert_int_equal(quantity_instant(TOMORROW, &begin), 0);
+	for (size_t i = 0; i < ARRAY_LEN(later); i++) {
+		uint64_t hits = 0;
+		struct warm w;
+
+		warm_init(&w);
+		later[i].add(&w);
+		assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+		w.now = begin - 1;
+		assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
+		expect_hits(&w, &hits, KINDS);
+		w.now = begin;
+		assert_int_equal(warm_judge(&w), later[i].tomorrow);
+		warm_done(&w);
+	}
+}
+
+static const struct {
+	const char *what, *policy, *at;
+	unsigned int without;
+	enum evidence_verdict verdict;
+	const char *rule, *text;
+} graces[] = {
+	{ "collateral a day past its end, by default", NULL, "2027-01-03T00:00:00Z", 0,
+	  EVIDENCE_INVALID, "evidence.pck_chain", "expired" },
+	{ "denied in words", "tdx: {collateral: {expired: deny}}", "2027-01-03T00:00:00Z", 0,
+	  EVIDENCE_INVALID, "evidence.pck_chain", "expired" },
+	{ "allowed, and within the time of grace", "tdx: {collateral: {expired: allow, grace: 7d}}",
+	  "2027-01-03T00:00:00Z", 0, EVIDENCE_VALID, NULL, NULL },
+	{ "its last second", "tdx: {collateral: {expired: allow, grace: 7d}}",
+	  "2027-01-09T00:00:00Z", 0, EVIDENCE_VALID, NULL, NULL },
+	{ "the second after", "tdx: {collateral: {expired: allow, grace: 7d}}",
+	  "2027-01-09T00:00:01Z", 0, EVIDENCE_INVALID, "evidence.tcb_info", "expired" },
+	{ "not in force yet: nothing to be lenient about",
+	  "tdx: {collateral: {expired: allow, grace: 90d}}", "2025-12-31T23:59:59Z", 0,
+	  EVIDENCE_INVALID, "evidence.pck_chain", "not yet valid" },
+	{ "no list of the PCK CA", "tdx: {collateral: {expired: allow, grace: 7d}}",
+	  "2027-01-03T00:00:00Z", 1 << TDX_FIXTURE_PCK_CRL, EVIDENCE_INVALID, "evidence.pck_chain",
+	  "none" },
+	{ "no list of the root", "tdx: {collateral: {expired: allow, grace: 7d}}",
+	  "2027-01-03T00:00:00Z", 1 << TDX_FIXTURE_ROOT_CRL, EVIDENCE_INVALID, "evidence.pck_chain",
+	  "none" },
+};
+
+/* Accepted, each thing that ran out with a warning. */
+static void expect_warnings(const char *what, const struct alone_try *t)
+{
+	assert_int_equal(t->verdict, EVIDENCE_VALID);
+	/* Two lists for the chain, one for each document's signer, and the documents. */
+	if (t->a.n != 6)
+		fail_msg("%s: %zu warnings", what, t->a.n);
+	for (size_t i = 0; i < t->a.n; i++) {
+		assert_true(t->a.reasons[i].warning);
+		assert_string_equal(t->a.reasons[i].rule, "platforms.tdx.collateral.expired");
+	}
+}
+
+static void expired_collateral_is_for_the_policy_to_allow(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(graces); i++) {
+		CLEANUP(policy_freep) struct policy *policy = alone_try_policy(graces[i].policy);
+		struct making m = { .at = graces[i].at, .without = graces[i].without };
+		struct alone_try t;
+
+		tdx_fixture_init(&m.f);
+		strcpy(m.f.crl_until, TOMORROW);
+		set_until(m.f.tcb_info, TOMORROW);
+		set_until(m.f.qe_identity, TOMORROW);
+		judge(&m, policy, &t);
+		if (graces[i].rule)
+			alone_try_expect(graces[i].what, &t, graces[i].verdict, graces[i].rule,
+					 graces[i].text);
+		else
+			expect_warnings(graces[i].what, &t);
 		appraisal_done(&t.a);
 		tdx_fixture_done(&m.f);
 	}
@@ -346,6 +710,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_status_is_found_and_accepted_only_by_name),
 		cmocka_unit_test(what_is_signed_is_still_judged),
+		cmocka_unit_test(what_was_found_out_is_not_found_out_again),
+		cmocka_unit_test(a_refusal_leaves_nothing_behind),
+		cmocka_unit_test(a_revocation_counts_at_once),
+		cmocka_unit_test(a_flipped_bit_in_what_is_cached_is_another_thing),
+		cmocka_unit_test(a_flipped_bit_in_a_quote_is_refused_by_a_warm_cache),
+		cmocka_unit_test(nothing_is_used_past_its_end),
+		cmocka_unit_test(what_begins_later_counts_when_it_begins),
+		cmocka_unit_test(expired_collateral_is_for_the_policy_to_allow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
