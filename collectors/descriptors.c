@@ -33,13 +33,133 @@ static int add(struct descriptors *d, struct descriptor one)
 	return 0;
 }
 
+static int by_pid(const void *key, const void *element)
+{
+	pid_t pid = *(const pid_t *)key, other = ((const struct target_process *)element)->pid;
+
+	return pid < other ? -1 : pid > other;
+}
+
+/* One pass of the iterator under way. */
+struct telling {
+	const struct target *target;
+	struct descriptors *d;
+	size_t seen;
+};
+
+static int keep_text(struct descriptors *d, struct view text, uint32_t *ret)
+{
+	int r;
+
+	*ret = (uint32_t)d->paths.len;
+	r = bytes_append(&d->paths, text.data, text.len);
+	if (r == 0)
+		r = bytes_append(&d->paths, "", 1);
+	return r;
+}
+
+static int add_notable(struct descriptors *d, const struct scan_descriptor *from, struct view text,
+		       uint32_t process)
+{
+	struct descriptor_notable *to;
+	int r;
+
+	if (d->n_notable == DESCRIPTORS_NOTABLE_MAX) {
+		d->complete = false;
+		return 0;
+	}
+	if (d->n_notable == d->room_notable) {
+		size_t room = d->room_notable ? 2 * d->room_notable : 64;
+		struct descriptor_notable *grown = realloc(d->notable, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		d->notable = grown;
+		d->room_notable = room;
+	}
+	to = &d->notable[d->n_notable];
+	*to = (struct descriptor_notable){ .d = *from,
+					   .process = process,
+					   .text_len = (uint32_t)text.len };
+	r = text.len > 0 ? keep_text(d, text, &to->text) : 0;
+	if (r == -EMSGSIZE) {
+		d->complete = false;
+		return 0;
+	}
+	if (r == 0)
+		d->n_notable++;
+	return r;
+}
+
+static int add_written(struct descriptors *d, struct descriptor one, struct view path)
+{
+	int r;
+
+	if (path.len == 0) { /* longer than the kernel makes paths, or not made in time */
+		d->complete = false;
+		return 0;
+	}
+	r = keep_text(d, path, &one.path);
+	if (r == -EMSGSIZE) {
+		d->complete = false;
+		return 0;
+	}
+	return r < 0 ? r : add(d, one);
+}
+
+static int on_descriptor(void *arg, const struct scan_descriptor *from, struct view text)
+{
+	struct telling *x = arg;
+	const pid_t pid = (pid_t)from->tgid;
+	const struct target_process *p =
+		bsearch(&pid, x->target->processes, x->target->n_processes, sizeof(*p), by_pid);
+	struct descriptor one = { .number = (int)from->number };
+	size_t before = x->d->n_notable;
+	int r;
+
+	if (from->foreign)
+		return add_notable(x->d, from, text, 0);
+	if (!p)
+		return 0;
+	if (++x->seen > DESCRIPTORS_MAX) {
+		x->d->complete = false;
+		return 0;
+	}
+	one.process = (uint32_t)(p - x->target->processes);
+	if (from->kind == SCAN_WRITTEN)
+		return add_written(x->d, one, text);
+	r = add_notable(x->d, from, text, one.process);
+	if (r < 0 || from->kind != SCAN_SOCKET)
+		return r;
+	one.socket = from->inode;
+	one.about = x->d->n_notable > before ? (uint32_t)x->d->n_notable : 0;
+	return add(x->d, one);
+}
+
+/* What the iterator tells. False: it cannot be had, or broke off. */
+static bool ask_iterator(struct target *t, struct descriptors *d, int *ret_error)
+{
+	struct telling x = { .target = t, .d = d };
+	struct scan *iterators;
+	int r;
+
+	*ret_error = target_iterators(t, &iterators, &d->why);
+	if (*ret_error < 0 || !iterators)
+		return false;
+	r = scan_descriptors(iterators, on_descriptor, &x);
+	if (r == 0)
+		return true;
+	*ret_error = r == -ENOMEM ? r : 0;
+	d->why = "the iterator over descriptors broke off";
+	return false;
+}
+
 static int look_at(struct descriptors *d, uint32_t process, int fds, const char *name)
 {
 	struct descriptor one = { .process = process };
 	char target[PATH_MAX];
 	struct stat st;
 	ssize_t len;
-	int r;
 
 	len = readlinkat(fds, name, target, sizeof(target) - 1);
 	if (len < 0)
@@ -54,13 +174,7 @@ static int look_at(struct descriptors *d, uint32_t process, int fds, const char 
 		return 0;
 	if (fstatat(fds, name, &st, 0) < 0 || !S_ISREG(st.st_mode))
 		return 0;
-	one.path = (uint32_t)d->paths.len;
-	r = bytes_append(&d->paths, target, (size_t)len + 1);
-	if (r == -EMSGSIZE) {
-		d->complete = false;
-		return 0;
-	}
-	return r < 0 ? r : add(d, one);
+	return add_written(d, one, view_of(target, (size_t)len));
 }
 
 static int look_at_process(const struct target *t, struct descriptors *d, uint32_t process,
@@ -97,11 +211,33 @@ static int look_at_process(const struct target *t, struct descriptors *d, uint32
 	return 0;
 }
 
+static void begin(struct descriptors *d)
+{
+	d->n = d->n_notable = 0;
+	d->complete = true;
+	d->scan = 0;
+	bytes_reset(&d->paths);
+}
+
+static int gather(struct target *t, struct descriptors *d)
+{
+	size_t seen = 0;
+	int r;
+
+	begin(d);
+	d->told = ask_iterator(t, d, &r);
+	if (r < 0 || d->told)
+		return r;
+	begin(d);
+	for (uint32_t i = 0; i < t->n_processes && r == 0; i++)
+		r = look_at_process(t, d, i, &seen);
+	return r;
+}
+
 int descriptors_of(struct target *t, const struct descriptors **ret)
 {
 	struct target_state *s = (struct target_state *)t;
 	struct descriptors *d = s->descriptors;
-	size_t seen = 0;
 	int r;
 
 	if (!d) {
@@ -112,15 +248,9 @@ int descriptors_of(struct target *t, const struct descriptors **ret)
 		s->descriptors = d;
 	}
 	if (d->scan != s->scans) {
-		d->n = 0;
-		d->complete = true;
-		d->scan = 0;
-		bytes_reset(&d->paths);
-		for (uint32_t i = 0; i < t->n_processes; i++) {
-			r = look_at_process(t, d, i, &seen);
-			if (r < 0)
-				return r;
-		}
+		r = gather(t, d);
+		if (r < 0)
+			return r;
 		d->scan = s->scans;
 	}
 	*ret = d;
@@ -132,6 +262,7 @@ void descriptors_free(struct descriptors *d)
 	if (!d)
 		return;
 	free(d->all);
+	free(d->notable);
 	bytes_done(&d->paths);
 	free(d);
 }

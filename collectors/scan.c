@@ -213,7 +213,12 @@ static int give_descriptor(void *arg, const uint8_t *at, size_t size)
 	memcpy(&d, at, sizeof(d));
 	if (d.kind >= SCAN_KINDS || d.text > SCAN_TEXT_MAX)
 		return -EBADMSG;
-	return p->on_descriptor(p->arg, &d, view_of(at + sizeof(d), size - sizeof(d)));
+	size -= sizeof(d);
+	at += sizeof(d);
+	/* Paths and names come with the zero byte that ends them; names of sockets have none. */
+	if (d.kind != SCAN_SOCKET && size > 0 && at[size - 1] == 0)
+		size--;
+	return p->on_descriptor(p->arg, &d, view_of(at, size));
 }
 
 int scan_descriptors(struct scan *s,

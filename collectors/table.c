@@ -14,5 +14,6 @@ const struct collector_ops *const collector_table[] = {
 	&collector_code,	 /* 8 */
 	&collector_kernel,	 /* 10 */
 	&collector_credentials,	 /* 18, what processes may do */
+	&collector_descriptors,	 /* 24, what is held open */
 	NULL,
 };
