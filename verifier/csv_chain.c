@@ -7,7 +7,7 @@
 #include "digest.h"
 
 #define RULE	  "evidence.chain"
-#define TRIES_MAX 16 /* certificates of one kind whose signature is tried */
+#define TRIES_MAX 64 /* certificates of one kind whose signature is tried */
 
 const struct x509_pin csv_root = {
 	.name = "HRK",
@@ -16,14 +16,20 @@ const struct x509_pin csv_root = {
 		    0x16, 0x29, 0xf2, 0x9c, 0xf4, 0xdc, 0x17, 0x5b, 0x10, 0xcd },
 };
 
-/* The next certificate of that usage after *at among those given. False: there is none. */
-static bool next_of(const struct csv_chain *c, enum csv_usage usage, const struct endorsement **at,
+/*
+ * The next of that usage before *at among those given; *at begins at their number. What came with
+ * the report stands last: it is tried before others of its kind.
+ */
+static bool next_of(const struct csv_chain *c, enum csv_usage usage, size_t *at,
 		    struct csv_certificate *ret)
 {
+	const struct endorsement *e;
 	const char *why;
 
-	while ((*at = endorsements_next(c->given, ENDORSEMENT_CSV_CERTIFICATE, *at))) {
-		if (csv_certificate_parse((*at)->bytes, ret, &why) == 0 && ret->usage == usage)
+	while (*at > 0) {
+		e = endorsements_at(c->given, --*at);
+		if (e->kind == ENDORSEMENT_CSV_CERTIFICATE &&
+		    csv_certificate_parse(e->bytes, ret, &why) == 0 && ret->usage == usage)
 			return true;
 	}
 	return false;
@@ -50,14 +56,14 @@ static int pinned(const struct csv_chain *c, struct view bytes)
  */
 static int find_root(const struct csv_chain *c, struct appraisal *a, struct csv_certificate *ret)
 {
-	const struct endorsement *e = NULL;
+	size_t at = endorsements_count(c->given);
 	struct csv_certificate hrk;
 	char hex[65], expected[128];
 	int seen = 0, r = 0;
 
-	while (r == 0 && next_of(c, CSV_USAGE_HRK, &e, &hrk)) {
+	while (r == 0 && next_of(c, CSV_USAGE_HRK, &at, &hrk)) {
 		seen++;
-		r = pinned(c, e->bytes);
+		r = pinned(c, endorsements_at(c->given, at)->bytes);
 	}
 	if (r < 0)
 		return r;
@@ -81,8 +87,8 @@ static int find_root(const struct csv_chain *c, struct appraisal *a, struct csv_
 
 /* The first of that usage that signed what is asked about. *ret_tried is added to. */
 static int find_signer(const struct csv_chain *c, const struct csv_certificate *of,
-		       enum csv_usage usage, const struct endorsement **at,
-		       struct csv_certificate *ret, int *ret_tried)
+		       enum csv_usage usage, size_t *at, struct csv_certificate *ret,
+		       int *ret_tried)
 {
 	int r = 0;
 
@@ -103,7 +109,7 @@ static int refuse_signer(struct appraisal *a, const char *expected, int tried)
 static int check_hsk(const struct csv_chain *c, const struct csv_certificate *hrk,
 		     const struct csv_certificate *cek, struct appraisal *a)
 {
-	const struct endorsement *at = NULL;
+	size_t at = endorsements_count(c->given);
 	struct csv_certificate hsk;
 	bool any = false;
 	int tried = 0, r;
@@ -126,7 +132,7 @@ static int check_hsk(const struct csv_chain *c, const struct csv_certificate *hr
 int csv_chain_verify(const struct csv_chain *c, const struct csv_certificate *pek,
 		     struct appraisal *a, struct view *ret_cek)
 {
-	const struct endorsement *at = NULL;
+	size_t at = endorsements_count(c->given);
 	struct csv_certificate hrk, cek;
 	int tried = 0, r;
 
@@ -142,6 +148,6 @@ int csv_chain_verify(const struct csv_chain *c, const struct csv_certificate *pe
 	if (r <= 0)
 		return r;
 	appraisal_pass(a);
-	*ret_cek = at->bytes;
+	*ret_cek = endorsements_at(c->given, at)->bytes;
 	return 1;
 }
