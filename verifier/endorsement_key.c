@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 
 #include "cleanup.h"
+#include "csv_certificate.h"
 #include "evidence_sev_snp_certificate.h"
 #include "evidence_sev_snp_product.h"
 #include "hcl_report.h"
@@ -175,11 +176,26 @@ static int read_public_key(const struct endorsement *e, struct endorsement_key *
 	return 0;
 }
 
+/* A CEK does not say of which chip it is: whoever needs one tries them. */
+static int read_csv_certificate(const struct endorsement *e, struct endorsement_key *k,
+				const char **ret_why)
+{
+	struct csv_certificate c;
+	int r = csv_certificate_parse(e->bytes, &c, ret_why);
+
+	if (r < 0)
+		return r;
+	k->platform = "csv";
+	say(k, csv_usage_name(c.usage), "Hygon");
+	return 0;
+}
+
 static int (*const readers[])(const struct endorsement *e, struct endorsement_key *k,
 			      const char **ret_why) = {
 	[ENDORSEMENT_CERTIFICATE] = read_certificate, [ENDORSEMENT_CRL] = read_crl,
 	[ENDORSEMENT_PUBLIC_KEY] = read_public_key,   [ENDORSEMENT_TCB_INFO] = read_tcb_info,
 	[ENDORSEMENT_QE_IDENTITY] = read_qe_identity,
+	[ENDORSEMENT_CSV_CERTIFICATE] = read_csv_certificate,
 };
 
 int endorsement_key_read(const struct endorsement *e, struct endorsement_key *ret,

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cleanup.h"
+#include "endorsement_store.h"
 #include "tests/support/alone_try.h"
 #include "tests/support/csv_fixture.h"
 #include "tests/support/shared_evidence.h"
@@ -567,6 +568,26 @@ static void certificates_may_follow_one_another(void **state)
 	assert_int_equal(endorsements_count(e), 5);
 }
 
+/* Each certificate is kept as one of the platform's, of no one chip. */
+static void certificates_can_be_kept(void **state)
+{
+	static const char *const what[] = { "HRK of Hygon", "HSK of Hygon", "CEK of Hygon" };
+	CLEANUP(endorsements_freep) struct endorsements *e = NULL;
+
+	(void)state;
+	assert_int_equal(endorsements_new(&e), 0);
+	csv_fixture_endorse(&maker, e);
+	for (size_t i = 0; i < ARRAY_LEN(what); i++) {
+		struct endorsement_key key;
+		const char *why;
+
+		assert_int_equal(endorsement_key_read(endorsements_at(e, i), &key, &why), 0);
+		assert_string_equal(key.platform, "csv");
+		assert_string_equal(key.what, what[i]);
+		assert_int_equal(key.chip_len, 0);
+	}
+}
+
 /* Bits apart in a run of every test; all with ASSAY_EVERY_BIT. A prime: all places occur. */
 static size_t step(void)
 {
@@ -862,6 +883,7 @@ int main(void)
 		cmocka_unit_test(a_pek_that_nobody_signed_is_refused),
 		cmocka_unit_test(bytes_that_nobody_signed_make_no_certificate),
 		cmocka_unit_test(certificates_may_follow_one_another),
+		cmocka_unit_test(certificates_can_be_kept),
 		cmocka_unit_test(a_flipped_bit_is_refused),
 		cmocka_unit_test(a_report_cut_short_is_none),
 		cmocka_unit_test(another_mask_changes_the_measurement_too),
