@@ -75,7 +75,8 @@ class Application:
             for i in range(1, self.stages + 1))
         self.lab.policy(self.name, body)
 
-    def configuration(self, nodes="[{on: stage}]"):
+    def configuration(self, nodes):
+        nodes = nodes if "on: stage" in nodes else nodes.replace("]", ", {on: stage}]")
         return (f"  - name: {self.name}\n"
                 f"    exec: [{self.victim}, --orders, {self.fifos['orders'][0]}, --answers, "
                 f"{self.fifos['answers'][0]}, --socket, {self.lab.path('run', 'app.sock')}]\n"
@@ -157,7 +158,7 @@ class Application:
         return [n for n in self.lab.released() if n.startswith(f"{self.name}-")]
 
 
-def start(lab, applications, extra=""):
+def start(lab, applications, extra="", nodes="[{on: stage}]"):
     """A verifier and an assayd for all of them; returns when each launcher takes orders."""
     lab.with_tpm()
     lab.pki()
@@ -165,7 +166,7 @@ def start(lab, applications, extra=""):
     for a in applications:
         a.policy()
     lab.start_verifier()
-    lab.start_assayd("".join(a.configuration() for a in applications), extra=extra)
+    lab.start_assayd("".join(a.configuration(nodes) for a in applications), extra=extra)
     for a in applications:
         until(f"{a.name} started", lambda: lab.assayd.popen.poll() is not None or a.ready(), 120)
         if not a.launcher:

@@ -280,7 +280,8 @@ class Jvm(Target):
     jit = ("300MiB", 64)
     late = (f"{home}/lib/*.so", f"{home}/lib/server/*.so", "/usr/lib/x86_64-linux-gnu/libnss_*.so*",
             "/usr/lib/x86_64-linux-gnu/libstdc++.so*", "/usr/lib/x86_64-linux-gnu/libgcc_s.so*",
-            "/lib/x86_64-linux-gnu/libgcc_s.so*", "/usr/lib/x86_64-linux-gnu/libpcsclite.so*")
+            "/lib/x86_64-linux-gnu/libgcc_s.so*", "/usr/lib/x86_64-linux-gnu/libm.so*",
+            "/usr/lib/x86_64-linux-gnu/librt.so*", "/usr/lib/x86_64-linux-gnu/libresolv.so*")
 
     def prepare(self):
         self.argv = (f"{self.home}/bin/java", "-Xmx128m", "-XX:-UsePerfData", "-XX:+UseSerialGC",
