@@ -18,20 +18,39 @@ static size_t counts_size(void)
 	return (FOLLOW_SLOTS * sizeof(struct follow_counts) + page - 1) / page * page;
 }
 
+/* As the kernel tells, not as we remember. */
+static bool is_frozen(int map_fd)
+{
+	CLEANUP(cleanup_file) FILE *info = NULL;
+	unsigned int frozen = 0;
+	char path[64], line[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", map_fd);
+	info = fopen(path, "re");
+	while (info && fgets(line, sizeof(line), info)) {
+		if (sscanf(line, "frozen: %u", &frozen) == 1)
+			break;
+	}
+	return frozen == 1;
+}
+
 /*
  * The counters are mapped for reading, so looking at them costs no system call, and then
  * frozen: nobody in user space can set them back.
  */
 static int map_counts(struct follow *f)
 {
-	int fd = bpf_map__fd(f->skel->maps.counts);
+	int fd = bpf_map__fd(f->skel->maps.counts), r;
 	void *at;
 
 	at = mmap(NULL, counts_size(), PROT_READ, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
 		return neg_errno();
 	f->counts = at;
-	return bpf_map_freeze(fd);
+	r = bpf_map_freeze(fd);
+	if (r == 0)
+		f->frozen = is_frozen(fd);
+	return r;
 }
 
 static int deny_devices(struct follow *f)
@@ -305,6 +324,38 @@ size_t follow_hook_count(const struct follow *f)
 const struct follow_hook *follow_hook(const struct follow *f, size_t i)
 {
 	return i < ARRAY_LEN(f->hooks) ? &f->hooks[i] : NULL;
+}
+
+size_t follow_hooks_lost(const struct follow *f, uint32_t slot)
+{
+	size_t lost = 0;
+
+	for (size_t i = 0; i < FOLLOW_CGROUP_HOOKS; i++) {
+		const struct bpf_link *link = f->slots[slot].links[i];
+		struct bpf_link_info info = { 0 };
+		uint32_t size = sizeof(info);
+
+		/* A link that somebody detached stays, and is of no cgroup. */
+		if (link && (bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &size) < 0 ||
+			     info.cgroup.cgroup_id == 0))
+			lost++;
+	}
+	return lost;
+}
+
+bool follow_is_full(const struct follow *f)
+{
+	return f->full;
+}
+
+bool follow_counters_frozen(const struct follow *f)
+{
+	return f->frozen;
+}
+
+uint32_t follow_btf_id(const struct follow *f)
+{
+	return f->btf_id;
 }
 
 size_t follow_denied_devices(const struct follow *f, const struct follow_device **ret)

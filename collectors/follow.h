@@ -160,6 +160,16 @@ size_t follow_hook_count(const struct follow *f);
 /* NULL past the last. Its counter of missed runs is as of the last follow_account. */
 const struct follow_hook *follow_hook(const struct follow *f, size_t i);
 
+/* Programs that are no longer attached to the slot's cgroup, although we attached them. */
+size_t follow_hooks_lost(const struct follow *f, uint32_t slot);
+
+/* True if hooks: full was asked for. */
+bool follow_is_full(const struct follow *f);
+/* True if the kernel says that the counters' map is frozen. */
+bool follow_counters_frozen(const struct follow *f);
+/* Number, in this kernel, of the types of our programs. */
+uint32_t follow_btf_id(const struct follow *f);
+
 /* The hook of that name, NULL: there is none, or it is not wanted here. */
 const struct follow_hook *follow_hook_named(const struct follow *f, const char *name);
 
@@ -187,7 +197,8 @@ enum follow_watch_set {
 MUST_CHECK int follow_watch(struct follow *f, uint32_t slot, enum follow_watch_set set,
 			    const struct follow_file *files, size_t n);
 
-/* Files of the slot that there was no room for. */
+/* Files of the slot that are watched, and those that there was no room for. */
+size_t follow_watched(const struct follow *f, uint32_t slot);
 size_t follow_unwatched(const struct follow *f, uint32_t slot);
 
 /*

@@ -327,6 +327,15 @@ int follow_hooks_load(struct follow *f, size_t ring_bytes, char *ret_why, size_t
 	return r;
 }
 
+static uint32_t types_of(const struct bpf_program *program)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &size) == 0 ? info.btf_id :
+										      0;
+}
+
 static void attach_one(struct follow *f, size_t i)
 {
 	const struct follow_program *p = &follow_programs[i];
@@ -344,6 +353,8 @@ static void attach_one(struct follow *f, size_t i)
 		r = f->links[i] ? 0 : neg_errno();
 	}
 	follow_hook_note(&f->hooks[i], program, f->links[i], r);
+	if (f->btf_id == 0)
+		f->btf_id = types_of(program);
 }
 
 int follow_hooks_attach(struct follow *f)

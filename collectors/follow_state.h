@@ -58,6 +58,8 @@ struct follow {
 	struct follow_device devices[FOLLOW_DEVICES];
 	size_t n_devices;
 	uint64_t since_boottime_ns;
+	bool frozen;
+	uint32_t btf_id;
 
 	void (*on_record)(void *arg, const struct follow_record *record);
 	void *on_record_arg;

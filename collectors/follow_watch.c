@@ -131,6 +131,15 @@ void follow_watch_done(struct follow *f, uint32_t slot)
 		end_set(f, slot, set, &none);
 }
 
+size_t follow_watched(const struct follow *f, uint32_t slot)
+{
+	size_t n = 0;
+
+	for (size_t set = 0; set < FOLLOW_WATCH_SETS; set++)
+		n += f->slots[slot].watched[set].n;
+	return n - follow_unwatched(f, slot);
+}
+
 size_t follow_unwatched(const struct follow *f, uint32_t slot)
 {
 	size_t n = 0;

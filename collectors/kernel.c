@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
 #include "cleanup.h"
+#include "collectors/coverage.h"
+#include "collectors/kernel_events.h"
 #include "collectors/table.h"
 #include "collectors/target_state.h"
 
@@ -16,26 +18,10 @@ struct kernel {
 	struct follow_counts counts;   /* as of the previous node */
 	struct follow_counts run_base; /* when this run began */
 	struct follow_loss_account account;
+	uint64_t lost; /* by all causes, as of the previous node */
 	uint64_t denied;
+	uint64_t scans_incomplete;
 	uint64_t run;
-};
-
-/* Attacks of the catalogue that leave a trace in what is scanned at every node, item 5 and 8. */
-static const char *const scanned[] = {
-	"M01", "M02", "M07", "M10", "M12", "M14", "M15", "M16", "M18", "M20",
-	"M21", "L01", "L03", "L04", "L05", "L08", "L10", "A07", "A08",
-};
-
-/* And those that a hook sees as they happen. */
-static const struct {
-	const char *id, *hook;
-} hooked[] = {
-	{ "X01", "sched_process_exec" },  { "X02", "sched_process_exec" },
-	{ "X03", "sched_process_exec" },  { "X04", "sched_process_exec" },
-	{ "A09", "sched_process_exec" },  { "N01", "inet_sock_set_state" },
-	{ "N02", "inet_sock_set_state" }, { "N04", "inet_sock_set_state" },
-	{ "M03", "cap_capable" },	  { "M04", "cap_capable" },
-	{ "T03", "cap_capable" },
 };
 
 static int kernel_open(struct target *t, struct collector **ret)
@@ -49,86 +35,10 @@ static int kernel_open(struct target *t, struct collector **ret)
 	/* What other applications lost before this one came is not its. */
 	if (t->follow && follow_account(t->follow, &x->account) < 0)
 		x->account = (struct follow_loss_account){ 0 };
+	x->lost = x->account.dropped_total + x->account.recursion_misses + x->account.maps.lost +
+		  x->account.maps.unreadable + x->account.maps.cpus_late;
 	*ret = &x->base;
 	return 0;
-}
-
-static void address_text(uint16_t family, const uint8_t *address, uint16_t port, char *to,
-			 size_t size)
-{
-	char ip[INET6_ADDRSTRLEN] = "?";
-
-	inet_ntop(family, address, ip, sizeof(ip));
-	snprintf(to, size, family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, port);
-}
-
-static int detail_exec(struct mi *mi, const struct follow_record *record, char **ret)
-{
-	return mi_printf(mi, ret, "%.*s", (int)sizeof(record->text), record->text);
-}
-
-static int detail_exit(struct mi *mi, const struct follow_record *record, char **ret)
-{
-	if (record->value & 0x7f)
-		return mi_printf(mi, ret, "signal %u", record->value & 0x7f);
-	return mi_printf(mi, ret, "status %u", record->value >> 8 & 0xff);
-}
-
-static int detail_listen(struct mi *mi, const struct follow_record *record, char **ret)
-{
-	char local[INET6_ADDRSTRLEN + 16];
-
-	address_text(record->family, record->local, record->local_port, local, sizeof(local));
-	return mi_text(mi, local, ret);
-}
-
-static int detail_connect(struct mi *mi, const struct follow_record *record, char **ret)
-{
-	char remote[INET6_ADDRSTRLEN + 16];
-
-	address_text(record->family, record->remote, record->remote_port, remote, sizeof(remote));
-	return mi_text(mi, remote, ret);
-}
-
-static int detail_signal(struct mi *mi, const struct follow_record *record, char **ret)
-{
-	const char *name = sigabbrev_np((int)record->value);
-
-	return mi_printf(mi, ret, "SIG%s from %.*s", name ? name : "RT", (int)sizeof(record->comm),
-			 record->comm);
-}
-
-static int detail_foreign(struct mi *mi, const struct follow_record *record, char **ret)
-{
-	return mi_printf(mi, ret, "%s by %.*s",
-			 FOLLOW_ACCESS_LOOKS(record->value) ? "read" : "attach",
-			 (int)sizeof(record->comm), record->comm);
-}
-
-static int (*const details[FOLLOW_KINDS])(struct mi *mi, const struct follow_record *record,
-					  char **ret) = {
-	[FOLLOW_EXEC] = detail_exec,	 [FOLLOW_EXIT] = detail_exit,
-	[FOLLOW_LISTEN] = detail_listen, [FOLLOW_CONNECT] = detail_connect,
-	[FOLLOW_SIGNAL] = detail_signal, [FOLLOW_FOREIGN] = detail_foreign,
-};
-
-static int add_event(struct mi *mi, Assay__KernelEvents *out, const struct follow_record *record)
-{
-	Assay__KernelEvent *e = MI_MESSAGE(mi, Assay__KernelEvent, assay__kernel_event__init);
-	int r;
-
-	if (!e)
-		return -ENOMEM;
-	r = mi_text(mi, follow_kind_name(record->kind), &e->kind);
-	if (r == 0 && details[record->kind])
-		r = details[record->kind](mi, record, &e->detail);
-	if (r < 0)
-		return r;
-	e->boottime_ns = record->boottime_ns;
-	e->pid = record->pid;
-	e->actor = record->actor == record->pid ? 0 : record->actor;
-	e->sequence = record->sequence;
-	return mi_push(mi, &out->n_events, &out->events, e);
 }
 
 static int add_counter(struct mi *mi, Assay__KernelEvents *out, const char *kind, uint64_t total,
@@ -159,41 +69,143 @@ static uint64_t reached_into(const uint64_t access[FOLLOW_ACCESSES])
 	return sum;
 }
 
+/* True if one of the hooks, which end with NULL, is there. */
+static bool any_attached(const struct follow *f, const char *const *hooks)
+{
+	for (; *hooks; hooks++) {
+		const struct follow_hook *h = follow_hook_named(f, *hooks);
+
+		if (h && h->attached)
+			return true;
+	}
+	return false;
+}
+
+#define HOOKS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+/* Whoever saw nothing because nobody looked must not say that nothing happened. */
+static bool is_counted(const struct follow *f, uint32_t kind)
+{
+	switch (kind) {
+	case FOLLOW_EXEC:
+		return any_attached(f, HOOKS("sched_process_exec"));
+	case FOLLOW_FORK:
+		return any_attached(f, HOOKS("task_newtask"));
+	case FOLLOW_EXIT:
+		return any_attached(f, HOOKS("sched_process_exit"));
+	case FOLLOW_ENTER:
+		return any_attached(f, HOOKS("cgroup_attach_task"));
+	case FOLLOW_LISTEN:
+	case FOLLOW_CONNECT:
+		return any_attached(f, HOOKS("inet_sock_set_state"));
+	case FOLLOW_SIGNAL:
+		return any_attached(f, HOOKS("signal_generate"));
+	case FOLLOW_FOREIGN:
+		return any_attached(f, HOOKS("cap_capable"));
+	case FOLLOW_FILE_CHANGED:
+		return any_attached(f, HOOKS("writeback_dirty_folio")) &&
+		       any_attached(f, HOOKS("ctime_ns_xchg", "writeback_mark_inode_dirty"));
+	case FOLLOW_IO_URING:
+		return any_attached(f, HOOKS("io_uring_create"));
+	case FOLLOW_CREDENTIALS:
+		return any_attached(f, HOOKS("cap_capable"));
+	case FOLLOW_CODE_MOVED:
+		return any_attached(f, HOOKS("sys_exit_mremap"));
+	case FOLLOW_USERFAULT:
+		return any_attached(f, HOOKS("sys_exit_userfaultfd"));
+	default:
+		return any_attached(f, HOOKS("perf_mmap2"));
+	}
+}
+
+static uint64_t looked_at(const uint64_t access[FOLLOW_ACCESSES])
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < FOLLOW_ACCESSES; i++) {
+		if (FOLLOW_ACCESS_LOOKS(i))
+			sum += access[i];
+	}
+	return sum;
+}
+
+/* Totals are of this run of the application. */
+static int add_kinds(struct kernel *x, const struct follow_counts *now, struct mi *mi,
+		     Assay__KernelEvents *out)
+{
+	const struct follow_counts *base = &x->run_base, *before = &x->counts;
+	char name[48];
+	int r = 0;
+
+	for (uint32_t i = 0; i < FOLLOW_KINDS && r == 0; i++) {
+		if (i != FOLLOW_FOREIGN && is_counted(x->target->follow, i))
+			r = add_counter(mi, out, follow_kind_name(i), now->kinds[i] - base->kinds[i],
+					before->kinds[i] - base->kinds[i]);
+	}
+	for (uint32_t i = 0; i < FOLLOW_EXEC_FLAGS && r == 0; i++) {
+		snprintf(name, sizeof(name), "exec_%s", follow_exec_name(i));
+		if (is_counted(x->target->follow, FOLLOW_EXEC))
+			r = add_counter(mi, out, name, now->exec[i] - base->exec[i],
+					before->exec[i] - base->exec[i]);
+	}
+	return r;
+}
+
+static int add_foreign(struct kernel *x, const struct follow_counts *now, struct mi *mi,
+		       Assay__KernelEvents *out)
+{
+	uint64_t access[FOLLOW_ACCESSES], before[FOLLOW_ACCESSES];
+	char name[48];
+	int r;
+
+	for (size_t i = 0; i < FOLLOW_ACCESSES; i++) {
+		access[i] = now->access[i] - x->run_base.access[i];
+		before[i] = x->counts.access[i] - x->run_base.access[i];
+	}
+	r = add_counter(mi, out, "foreign_access", reached_into(access), reached_into(before));
+	if (r == 0)
+		r = add_counter(mi, out, "foreign_read", looked_at(access), looked_at(before));
+	for (uint32_t i = 0; i < FOLLOW_ACCESSES && r == 0; i++) {
+		snprintf(name, sizeof(name), "foreign_%s", follow_access_name(i));
+		r = add_counter(mi, out, name, access[i], before[i]);
+	}
+	return r;
+}
+
+/* On the whole machine, whichever application. */
+static int add_machine(struct kernel *x, const struct follow_loss_account *now, struct mi *mi,
+		       Assay__KernelEvents *out)
+{
+	const struct follow_loss_account *before = &x->account;
+	int r = 0;
+
+	if (is_counted(x->target->follow, FOLLOW_FOREIGN)) {
+		r = add_counter(mi, out, "foreign_access_checks", reached_into(now->checks),
+				reached_into(before->checks));
+		if (r == 0)
+			r = add_counter(mi, out, "foreign_read_checks", looked_at(now->checks),
+					looked_at(before->checks));
+		if (r == 0)
+			r = add_counter(mi, out, "assayd_access", reached_into(now->own),
+					reached_into(before->own));
+	}
+	if (r == 0 && any_attached(x->target->follow, HOOKS("sys_exit_bpf")))
+		r = add_counter(mi, out, "bpf_calls", now->bpf, before->bpf);
+	return r;
+}
+
 static int add_counters(struct kernel *x, const struct follow_counts *now,
 			const struct follow_loss_account *account, struct mi *mi,
 			Assay__KernelEvents *out)
 {
-	struct follow_counts total = *now, before = x->counts;
-	uint64_t checks[FOLLOW_ACCESSES], checks_before[FOLLOW_ACCESSES];
-	uint64_t access[FOLLOW_ACCESSES], access_before[FOLLOW_ACCESSES];
 	struct follow_traffic traffic = { 0 };
-	int r = 0;
+	int r;
 
-	for (size_t i = 0; i < FOLLOW_ACCESSES; i++) {
-		access[i] = total.access[i] - x->run_base.access[i];
-		access_before[i] = before.access[i] - x->run_base.access[i];
-		checks[i] = account->checks[i];
-		checks_before[i] = x->account.checks[i];
-	}
-	for (uint32_t i = 0; i < FOLLOW_KINDS && r == 0; i++) {
-		if (i != FOLLOW_FOREIGN)
-			r = add_counter(mi, out, follow_kind_name(i),
-					total.kinds[i] - x->run_base.kinds[i],
-					before.kinds[i] - x->run_base.kinds[i]);
-	}
+	r = add_kinds(x, now, mi, out);
+	if (r == 0 && is_counted(x->target->follow, FOLLOW_FOREIGN))
+		r = add_foreign(x, now, mi, out);
 	if (r == 0)
-		r = add_counter(mi, out, "foreign_access", reached_into(access),
-				reached_into(access_before));
-	if (r == 0)
-		r = add_counter(mi, out, "foreign_read", access[FOLLOW_ACCESS_READ],
-				access_before[FOLLOW_ACCESS_READ]);
-	/* On the whole machine, by processes of no application, at a target that is not known. */
-	if (r == 0)
-		r = add_counter(mi, out, "foreign_access_checks", reached_into(checks),
-				reached_into(checks_before));
-	if (r == 0)
-		r = add_counter(mi, out, "foreign_read_checks", checks[FOLLOW_ACCESS_READ],
-				checks_before[FOLLOW_ACCESS_READ]);
+		r = add_machine(x, account, mi, out);
 	if (r == 0 && follow_traffic(x->target->follow, x->target->slot, &traffic) == 0) {
 		r = add_counter(mi, out, "device_denied", traffic.devices_denied, x->denied);
 		x->denied = traffic.devices_denied;
@@ -215,15 +227,61 @@ static int add_cause(struct mi *mi, Assay__Loss *loss, const char *name, uint64_
 	return mi_push(mi, &loss->n_causes, &loss->causes, c);
 }
 
-static int add_loss(struct kernel *x, const struct follow_loss_account *now, struct mi *mi,
-		    Assay__KernelEvents *out)
+/* What is counted as lost, by cause; all of it is summed up. */
+struct cause {
+	const char *name;
+	uint64_t count;
+};
+
+static uint64_t hooks_absent(const struct follow *f)
+{
+	const struct follow_hook *h;
+	uint64_t n = 0;
+
+	for (size_t i = 0; (h = follow_hook(f, i)); i++)
+		n += h->wanted && !h->attached;
+	return n;
+}
+
+static int add_causes(struct kernel *x, const struct follow_loss_account *now, struct mi *mi,
+		      Assay__Loss *loss)
+{
+	const struct target *t = x->target;
+	uint64_t half_way = now->assigned - now->delivered - now->dropped_total;
+	const struct cause causes[] = {
+		{ "ring_full", now->dropped[FOLLOW_LOST_RING] },
+		{ "map_full", now->dropped[FOLLOW_LOST_MAP] },
+		{ "program_not_run", now->recursion_misses },
+		{ "perf_lost", now->maps.lost },
+		{ "unreadable", now->maps.unreadable },
+		{ "cpu_unwatched", now->maps.cpus_late },
+		{ "file_unwatched", follow_unwatched(t->follow, t->slot) },
+		{ "scan_incomplete", x->scans_incomplete },
+		{ "hook_lost", follow_hooks_lost(t->follow, t->slot) },
+		/* The application ran already when the hooks came. */
+		{ "hooks_late", t->root_start_boottime_ns != 0 &&
+					t->root_start_boottime_ns < now->hooks_since_boottime_ns },
+		{ "unaccounted", now->settled ? 0 : half_way },
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(causes) && r == 0; i++) {
+		r = add_cause(mi, loss, causes[i].name, causes[i].count);
+		loss->lost += causes[i].count;
+	}
+	return r < 0 ? r : add_cause(mi, loss, "hook_absent", hooks_absent(t->follow));
+}
+
+static int add_loss(struct kernel *x, const struct follow_loss_account *now,
+		    const struct collector_time *time, struct mi *mi, Assay__KernelEvents *out)
 {
 	const struct target *t = x->target;
 	Assay__Loss *loss = MI_MESSAGE(mi, Assay__Loss, assay__loss__init);
-	int r = 0;
+	int r;
 
 	if (!loss)
 		return -ENOMEM;
+	x->scans_incomplete += !t->scan_complete;
 	loss->assigned = now->assigned;
 	loss->delivered = now->delivered;
 	loss->dropped = now->dropped_total;
@@ -232,15 +290,21 @@ static int add_loss(struct kernel *x, const struct follow_loss_account *now, str
 	/* The hooks live as long as this assayd: another one attaches at another time. */
 	loss->daemon_epoch = now->hooks_since_boottime_ns;
 	loss->hooks_since_boottime_ns = now->hooks_since_boottime_ns;
-	loss->complete = now->settled && loss->window_dropped == 0 &&
-			 now->recursion_misses == x->account.recursion_misses;
-	for (uint32_t i = 0; i < FOLLOW_LOSSES && r == 0; i++)
-		r = add_cause(mi, loss, follow_loss_name(i), now->dropped[i]);
-	if (r == 0)
-		r = add_cause(mi, loss, "program_not_run", now->recursion_misses);
-	if (r == 0 && !now->settled)
-		r = add_cause(mi, loss, "unaccounted",
-			      now->assigned - now->delivered - now->dropped_total);
+	loss->window_from_boottime_ns = time->previous_boottime_ns;
+	loss->window_to_boottime_ns = time->boottime_ns;
+	loss->perf_records = now->maps.records;
+	loss->cpus_online = (uint32_t)get_nprocs();
+	loss->cpus_watched = now->maps.cpus;
+	loss->counters_frozen = follow_counters_frozen(t->follow);
+	loss->btf_id = follow_btf_id(t->follow);
+	r = add_causes(x, now, mi, loss);
+	/* What is missing for good, as a file that there was no room for, is missing in each window. */
+	loss->window_lost = loss->lost > x->lost ? loss->lost - x->lost : 0;
+	if (follow_unwatched(t->follow, t->slot) + follow_hooks_lost(t->follow, t->slot) > 0 &&
+	    loss->window_lost == 0)
+		loss->window_lost = 1;
+	loss->complete = now->settled && loss->window_lost == 0 && loss->counters_frozen;
+	x->lost = loss->lost;
 	out->loss = loss;
 	return r;
 }
@@ -251,8 +315,11 @@ static int add_hooks(struct follow *f, struct mi *mi, Assay__KernelEvents *out)
 	int r;
 
 	for (size_t i = 0; (h = follow_hook(f, i)); i++) {
-		Assay__Hook *hook = MI_MESSAGE(mi, Assay__Hook, assay__hook__init);
+		Assay__Hook *hook;
 
+		if (!h->wanted)
+			continue;
+		hook = MI_MESSAGE(mi, Assay__Hook, assay__hook__init);
 		if (!hook)
 			return -ENOMEM;
 		r = mi_text(mi, h->name, &hook->name);
@@ -264,43 +331,14 @@ static int add_hooks(struct follow *f, struct mi *mi, Assay__KernelEvents *out)
 		for (size_t j = 0; j < sizeof(h->tag); j++)
 			hook->program_tag = hook->program_tag << 8 | h->tag[j];
 		hook->recursion_misses = h->recursion_misses;
+		hook->program_id = h->program_id;
+		hook->link_id = h->link_id;
+		hook->loaded_boottime_ns = h->loaded_boottime_ns;
 		r = mi_push(mi, &out->n_hooks, &out->hooks, hook);
 		if (r < 0)
 			return r;
 	}
 	return 0;
-}
-
-static bool hook_attached(struct follow *f, const char *name)
-{
-	const struct follow_hook *h;
-
-	for (size_t i = 0; (h = follow_hook(f, i)); i++) {
-		if (strcmp(h->name, name) == 0)
-			return h->attached;
-	}
-	return false;
-}
-
-static int add_covered(struct mi *mi, Assay__KernelEvents *out, const char *id)
-{
-	char *text;
-	int r = mi_text(mi, id, &text);
-
-	return r < 0 ? r : mi_push(mi, &out->n_covers, &out->covers, text);
-}
-
-static int add_covers(struct follow *f, struct mi *mi, Assay__KernelEvents *out)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(scanned) && r == 0; i++)
-		r = add_covered(mi, out, scanned[i]);
-	for (size_t i = 0; f && i < ARRAY_LEN(hooked) && r == 0; i++) {
-		if (hook_attached(f, hooked[i].hook))
-			r = add_covered(mi, out, hooked[i].id);
-	}
-	return r;
 }
 
 static int add_window(struct target *t, struct mi *mi, Assay__KernelEvents *out)
@@ -310,19 +348,9 @@ static int add_window(struct target *t, struct mi *mi, Assay__KernelEvents *out)
 
 	follow_window(t->follow, t->slot, &window);
 	for (size_t i = 0; i < window.n && r == 0; i++)
-		r = add_event(mi, out, &window.records[i]);
+		r = kernel_event_add(mi, out, &window.records[i]);
 	out->events_uncounted = window.uncounted;
 	return r;
-}
-
-static bool all_attached(struct follow *f)
-{
-	const struct follow_hook *h;
-	bool all = true;
-
-	for (size_t i = 0; (h = follow_hook(f, i)); i++)
-		all = all && (h->attached || !h->wanted);
-	return all;
 }
 
 static int kernel_collect(struct collector *c, const struct collector_time *time, struct mi *mi)
@@ -338,7 +366,7 @@ static int kernel_collect(struct collector *c, const struct collector_time *time
 	if (!out)
 		return -ENOMEM;
 	mi->msg->kernel = out;
-	r = add_covers(t->follow, mi, out);
+	r = coverage_write(t->follow, mi, out);
 	if (r < 0)
 		return r;
 	if (!t->follow)
@@ -358,11 +386,13 @@ static int kernel_collect(struct collector *c, const struct collector_time *time
 			x->run_base = x->counts;
 		x->run = t->started_boottime_ns;
 	}
+	out->full = follow_is_full(t->follow);
+	out->files_watched = follow_watched(t->follow, t->slot);
 	r = add_window(t, mi, out);
 	if (r == 0)
 		r = add_counters(x, &counts, &account, mi, out);
 	if (r == 0)
-		r = add_loss(x, &account, mi, out);
+		r = add_loss(x, &account, time, mi, out);
 	if (r == 0)
 		r = add_hooks(t->follow, mi, out);
 	if (r < 0)
@@ -370,7 +400,7 @@ static int kernel_collect(struct collector *c, const struct collector_time *time
 	follow_window_reset(t->follow, t->slot);
 	x->counts = counts;
 	x->account = account;
-	if (!all_attached(t->follow))
+	if (hooks_absent(t->follow) > 0)
 		why = "not every hook is there on this kernel; see hooks";
 	else if (!out->loss->complete)
 		why = "records of events were lost; see loss";
