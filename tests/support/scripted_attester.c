@@ -8,6 +8,7 @@
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 
+#include "enrolment.h"
 #include "mi.h"
 
 const char scripted_policy[] = "application: " SCRIPTED_APPLICATION "\n"
@@ -62,6 +63,28 @@ void scripted_done(struct scripted *s)
 	EVP_PKEY_free(s->key);
 	bytes_done(&s->spki);
 	secret_done(&s->private_key);
+}
+
+void scripted_set_chip(struct scripted *s, const struct scripted_chip *chip)
+{
+	s->chip = chip;
+}
+
+static void chip_report(const struct scripted *s, struct view claims, Assay__ChipReport *ret)
+{
+	assay__chip_report__init(ret);
+	ret->platform = (char *)s->chip->platform;
+	s->chip->report(s->chip->arg, claims, ret);
+}
+
+void scripted_enrol(struct scripted *s, Assay__ChipReport *ret)
+{
+	struct bytes statement = BYTES_INIT(ENROLMENT_STATEMENT_MAX);
+
+	must(enrolment_statement(view_of(s->exporter, sizeof(s->exporter)),
+				 digest_view(&s->key_name), &statement));
+	chip_report(s, bytes_view(&statement), ret);
+	bytes_done(&statement);
 }
 
 void scripted_new_run(struct scripted *s)
@@ -155,14 +178,11 @@ void scripted_unbind(struct scripted_measurement *m)
 	m->claims.nonce = m->claims.exporter = m->claims.channel_key = lend(NULL, 0);
 }
 
-void scripted_sign(struct scripted *s, struct scripted_measurement *m)
+static void sign_with_key(struct scripted *s, struct scripted_measurement *m)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	size_t len = sizeof(m->signature);
 
-	bytes_reset(&m->packed);
-	must(claims_pack(&m->claims, &m->packed));
-	must(claims_hash(bytes_view(&m->packed), &m->hash));
 	assert(ctx);
 	must(EVP_DigestSignInit_ex(ctx, NULL, NULL, NULL, NULL, s->key, NULL) - 1);
 	must(EVP_DigestSign(ctx, m->signature, &len, m->hash.bytes, m->hash.size) - 1);
@@ -172,6 +192,17 @@ void scripted_sign(struct scripted *s, struct scripted_measurement *m)
 	m->report.report = lend(m->hash.bytes, m->hash.size);
 	m->report.signature = lend(m->signature, len);
 	m->report.key = lend(s->spki.data, s->spki.len);
+}
+
+void scripted_sign(struct scripted *s, struct scripted_measurement *m)
+{
+	bytes_reset(&m->packed);
+	must(claims_pack(&m->claims, &m->packed));
+	must(claims_hash(bytes_view(&m->packed), &m->hash));
+	if (s->chip)
+		chip_report(s, bytes_view(&m->packed), &m->report);
+	else
+		sign_with_key(s, m);
 	s->sequence = m->claims.sequence;
 	s->head = m->hash;
 }

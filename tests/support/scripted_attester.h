@@ -21,7 +21,15 @@
 extern const char scripted_policy[];
 extern const char scripted_manifest[];
 
+/* Makes a chip's report over these bytes; all of it lives as long as the chip. */
+struct scripted_chip {
+	const char *platform;
+	void (*report)(void *arg, struct view claims, Assay__ChipReport *ret);
+	void *arg;
+};
+
 struct scripted {
+	const struct scripted_chip *chip; /* NULL: the key below */
 	EVP_PKEY *key;
 	struct bytes spki;
 	struct digest key_name;
@@ -51,6 +59,12 @@ struct scripted_measurement {
 /* The secure heap must be open. Aborts where it fails: there is no test without it. */
 void scripted_open(struct scripted *s);
 void scripted_done(struct scripted *s);
+
+/* From now on that chip makes the reports. */
+void scripted_set_chip(struct scripted *s, const struct scripted_chip *chip);
+
+/* The chip's report over the enrolment statement of the session. */
+void scripted_enrol(struct scripted *s, Assay__ChipReport *ret);
 
 /* A run begins. */
 void scripted_new_run(struct scripted *s);

@@ -29,7 +29,7 @@
 
 size_t sealed_seen;
 
-static void write_file(const struct lab *lab, const char *name, const char *text)
+static void write_bytes(const struct lab *lab, const char *name, struct view content)
 {
 	char path[256];
 	FILE *f;
@@ -37,9 +37,33 @@ static void write_file(const struct lab *lab, const char *name, const char *text
 	snprintf(path, sizeof(path), "%s/%s", lab->directory, name);
 	f = fopen(path, "w");
 	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fwrite(content.data, 1, content.len, f), content.len);
 	assert_int_equal(fclose(f), 0);
 	assert_int_equal(chmod(path, 0600), 0);
+}
+
+static void write_file(const struct lab *lab, const char *name, const char *text)
+{
+	write_bytes(lab, name, view_text(text));
+}
+
+/* The scripted policy with other platforms, and of another application where it is of four letters. */
+static void write_policy(const struct lab *lab, const char *name, const char *platforms,
+			 const char *application)
+{
+	static const char soft[] = "  soft: {}\n";
+	const char *at = strstr(scripted_policy, soft);
+	char text[2048], *of;
+
+	assert_non_null(at);
+	snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - scripted_policy), scripted_policy,
+		 platforms ? platforms : soft, at + strlen(soft));
+	if (application) {
+		of = strstr(text, "demo\n");
+		assert_true(of && strlen(application) == 4);
+		memcpy(of, application, 4);
+	}
+	write_file(lab, name, text);
 }
 
 static void make_certificate(struct lab *lab)
@@ -142,11 +166,13 @@ void lab_start(struct lab *lab)
 	close(lab_connect(lab));
 }
 
-int lab_set_up(void **state)
+struct lab *lab_make(const char *config, const char *platforms, const struct lab_file *files,
+		     size_t n_files)
 {
 	struct lab *lab = calloc(1, sizeof(*lab));
-	char text[1024], other[2048], *at;
+	char text[2048];
 
+	assert_non_null(lab);
 	assert_int_equal(secret_heap_open(), 0);
 	snprintf(lab->directory, sizeof(lab->directory), "%s/assay-session-XXXXXX",
 		 getenv("TMPDIR") ? getenv("TMPDIR") : P_tmpdir);
@@ -159,18 +185,23 @@ int lab_set_up(void **state)
 		 "listen: 127.0.0.1:%d\ncertificate: verifier.pem\nkey: verifier.key\n"
 		 "store: store.db\nsecrets:\n  - {name: one, file: one}\n  - {name: two, file: "
 		 "two}\n"
-		 "policies: [demo.yaml, other.yaml]\nuser: nobody\ncontrol_socket: %s/control\n",
-		 lab->port, lab->directory);
+		 "policies: [demo.yaml, other.yaml]\nuser: nobody\ncontrol_socket: %s/control\n%s",
+		 lab->port, lab->directory, config ? config : "");
 	write_file(lab, "verifierd.yaml", text);
-	write_file(lab, "demo.yaml", scripted_policy);
-	snprintf(other, sizeof(other), "%s", scripted_policy);
-	at = strstr(other, "demo\n");
-	assert_non_null(at);
-	memcpy(at, "othr", 4);
-	write_file(lab, "other.yaml", other);
+	write_policy(lab, "demo.yaml", platforms, NULL);
+	write_policy(lab, "other.yaml", platforms, "othr");
 	write_file(lab, "demo.mtree", scripted_manifest);
 	write_file(lab, "one", "the first secret");
 	write_file(lab, "two", "the second secret");
+	for (size_t i = 0; i < n_files; i++)
+		write_bytes(lab, files[i].name, files[i].content);
+	return lab;
+}
+
+int lab_set_up(void **state)
+{
+	struct lab *lab = lab_make(NULL, NULL, NULL, 0);
+
 	lab_start(lab);
 	*state = lab;
 	return 0;
@@ -351,8 +382,8 @@ void client_say_hello(struct client *c)
 	uint8_t epoch[16] = { 1 };
 
 	h.version = 1;
-	h.platform = (char *)"soft";
-	h.insecure = true;
+	h.platform = (char *)(c->attester->chip ? c->attester->chip->platform : "soft");
+	h.insecure = !c->attester->chip;
 	h.applications = applications;
 	h.n_applications = ARRAY_LEN(applications);
 	h.boot_id = (ProtobufCBinaryData){ BOOT_ID_SIZE, c->attester->boot_id };
@@ -365,10 +396,16 @@ void client_say_hello(struct client *c)
 void client_ask_enrolment(struct client *c, struct bytes *key)
 {
 	Assay__EnrolRequest e = ASSAY__ENROL_REQUEST__INIT;
+	Assay__ChipReport chip;
 
 	client_expect(c, ASSAY__TO_ATTESTER__BODY_ENROL_CHALLENGE);
 	assert_int_equal(c->message->enrol_challenge->credential_blob.len, 0);
-	e.ak_public = (ProtobufCBinaryData){ key->len, key->data };
+	if (c->attester->chip) {
+		scripted_enrol(c->attester, &chip);
+		e.chip = &chip;
+	} else {
+		e.ak_public = (ProtobufCBinaryData){ key->len, key->data };
+	}
 	client_send(c, ASSAY__TO_VERIFIER__BODY_ENROL_REQUEST, &e);
 }
 

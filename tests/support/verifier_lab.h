@@ -43,6 +43,17 @@ struct client {
 /* SealedSecrets that left the verifier, in all sessions of this program. */
 extern size_t sealed_seen;
 
+/*
+ * Another one: the text goes to the end of verifierd.yaml, and stands in the policies for the
+ * platform soft; files are written into the directory. The caller starts it with lab_start.
+ */
+struct lab_file {
+	const char *name;
+	struct view content;
+};
+struct lab *lab_make(const char *config, const char *platforms, const struct lab_file *files,
+		     size_t n_files);
+
 /* A cmocka fixture: *state is a struct lab. The verifier must end as told at its end. */
 int lab_set_up(void **state);
 int lab_tear_down(void **state);
