@@ -14,6 +14,7 @@ const struct collector_ops *const collector_table[] = {
 	&collector_code,	 /* 8 */
 	&collector_kernel,	 /* 10 */
 	&collector_credentials,	 /* 18, what processes may do */
+	&collector_machine,	 /* 23, what of the machine weakens the rest */
 	&collector_descriptors,	 /* 24, what is held open */
 	NULL,
 };

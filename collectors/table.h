@@ -13,6 +13,7 @@ extern const struct collector_ops collector_logs;
 extern const struct collector_ops collector_code;
 extern const struct collector_ops collector_kernel;
 extern const struct collector_ops collector_credentials;
+extern const struct collector_ops collector_machine;
 extern const struct collector_ops collector_descriptors;
 
 #endif
