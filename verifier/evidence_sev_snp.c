@@ -2,6 +2,7 @@
 #include "evidence_sev_snp.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/ecdsa.h>
@@ -16,7 +17,14 @@
 #define PATH_LEN       3
 #define COMPONENT_TEXT 64
 
-CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
+/* What is kept in the cache: a key's certificate whose chain held, with nothing to warn of. */
+struct snp_known {
+	struct cached base;
+	X509 *leaf;
+	struct snp_certificate certificate;
+};
+
+#define KNOWN_SIZE (sizeof(struct snp_known) + 8 * 1024) /* with the certificate, about */
 
 /* One report on its way through the checks. */
 struct snp_check {
@@ -24,12 +32,15 @@ struct snp_check {
 	struct view raw;
 	struct appraisal *a;
 	const struct policy_snp *rules;
-	struct endorsements *endorsements;
+	struct endorsements *endorsements; /* read when a check first needs them */
 	struct snp_report report;
 	const struct snp_product *product; /* by the CPU; by the certificate in version 2 */
-	X509 *leaf;			   /* lent by endorsements */
+	X509 *leaf;			   /* lent by endorsements, or known */
 	struct snp_certificate certificate;
+	struct cached *known; /* of the cache; NULL: found out anew */
+	struct cache_key key; /* where there is a cache */
 	bool signature_good;
+	bool worth_keeping; /* found out anew, without any reason */
 	struct evidence_result result;
 };
 
@@ -158,6 +169,80 @@ static void refuse_no_key(struct snp_check *c, int seen, const char *fault)
 }
 
 /*
+ * The key that made such a report before, if it made this one too: the signature tells. Which
+ * certificates are tried depends on the kind of key alone.
+ */
+static int find_known(struct snp_check *c)
+{
+	const struct evidence_input *in = c->in;
+	uint8_t flags[] = { c->report.signing_key == SNP_KEY_VLEK, c->rules->crl_required };
+	struct cache_key basis = { 0 };
+	const struct view parts[] = {
+		view_of(basis.sha256, sizeof(basis.sha256)),
+		view_of(flags, sizeof(flags)),
+		view_of(c->report.chip_id, sizeof(c->report.chip_id)),
+		view_of(c->report.reported_tcb, sizeof(c->report.reported_tcb)),
+	};
+	struct snp_known *k;
+	int r;
+
+	if (!in->cache)
+		return 0;
+	r = evidence_basis(in, in->roots, in->roots ? in->n_roots : 0, &basis);
+	if (r == 0)
+		r = cache_key_of("sev-snp", parts, ARRAY_LEN(parts), &c->key);
+	if (r < 0)
+		return r;
+	k = (struct snp_known *)appraisal_cache_get(in->cache, &c->key, in->now);
+	if (!k)
+		return 0;
+	r = signed_by(c, k->leaf);
+	if (r <= 0) {
+		cached_unref(&k->base);
+		return r;
+	}
+	c->known = &k->base;
+	c->leaf = k->leaf;
+	c->certificate = k->certificate;
+	c->signature_good = true;
+	return 1;
+}
+
+static void free_known(struct cached *cached)
+{
+	struct snp_known *k = (struct snp_known *)cached;
+
+	X509_free(k->leaf);
+	free(k);
+}
+
+/* Until when every certificate and list is as it is now. */
+static struct cache_span span_of(const struct snp_check *c)
+{
+	struct cache_span span = { INT64_MIN, INT64_MAX };
+
+	x509_cut_span(endorsements_certificates(c->endorsements),
+		      endorsements_crls(c->endorsements), c->in->now, &span);
+	return span;
+}
+
+/* For the next report of this chip. Without memory: the next one finds it out anew. */
+static void keep(struct snp_check *c)
+{
+	struct snp_known *k = calloc(1, sizeof(*k));
+
+	if (!k)
+		return;
+	cached_init(&k->base, free_known, KNOWN_SIZE);
+	k->base.span = span_of(c);
+	k->leaf = c->leaf;
+	X509_up_ref(k->leaf);
+	k->certificate = c->certificate;
+	appraisal_cache_put(c->in->cache, &c->key, &k->base);
+	cached_unref(&k->base);
+}
+
+/*
  * The certificate of the key that signed, among all that were handed in. Where none did, the
  * chip's own or else the first of its kind goes on, so that the reasons tell what is wrong
  * with it.
@@ -170,6 +255,14 @@ static int check_certificate(struct snp_check *c)
 	bool own = false;
 	int tried = 0, r;
 
+	r = find_known(c);
+	if (r > 0)
+		appraisal_pass(c->a);
+	if (r != 0)
+		return r;
+	r = evidence_endorsements(c->in, &c->endorsements);
+	if (r < 0)
+		return r;
 	while (!c->signature_good && tried < CANDIDATES_MAX &&
 	       (e = endorsements_next(c->endorsements, ENDORSEMENT_CERTIFICATE, e))) {
 		if (!snp_certificate_claims_to_be_one(e->certificate))
@@ -243,6 +336,7 @@ static void warn_of_stale_lists(struct snp_check *c, X509 *ark)
 static int check_chain(struct snp_check *c)
 {
 	STACK_OF(X509) *path = NULL;
+	size_t before = c->a->n + c->a->uncounted;
 	struct x509_chain chain = {
 		.rule = "evidence.chain",
 		.what = c->certificate.vlek ? "VLEK certificate" : "VCEK certificate",
@@ -256,6 +350,10 @@ static int check_chain(struct snp_check *c)
 	};
 	int r;
 
+	if (c->known) {
+		appraisal_pass(c->a);
+		return 1;
+	}
 	r = x509_chain_verify(&chain, c->a, &path);
 	if (r <= 0)
 		return r;
@@ -266,6 +364,7 @@ static int check_chain(struct snp_check *c)
 		r = 0;
 	} else {
 		warn_of_stale_lists(c, sk_X509_value(path, PATH_LEN - 1));
+		c->worth_keeping = c->a->n + c->a->uncounted == before;
 	}
 	sk_X509_pop_free(path, X509_free);
 	return r;
@@ -352,20 +451,23 @@ static int judge_genuine(struct snp_check *c)
 	return genuine;
 }
 
+static void snp_check_done(struct snp_check *c)
+{
+	endorsements_free(c->endorsements);
+	cached_unref(c->known);
+}
+
 int snp_judge(const struct evidence_input *in, struct view raw, struct appraisal *a,
 	      struct evidence_result *ret)
 {
-	CLEANUP(endorsements_freep) struct endorsements *e = NULL;
+	CLEANUP(snp_check_done)
 	struct snp_check c = { .in = in, .raw = raw, .a = a, .rules = policy_sev_snp(in->policy) };
-	int genuine, r;
+	int genuine = judge_genuine(&c);
 
-	r = evidence_endorsements(in, &e);
-	if (r < 0)
-		return r;
-	c.endorsements = e;
-	genuine = judge_genuine(&c);
 	if (genuine < 0)
 		return genuine;
+	if (genuine && c.worth_keeping && in->cache)
+		keep(&c);
 	/* Of a report that may be anybody's the policy would only talk. */
 	if (genuine)
 		snp_judge_policy(c.rules, &c.report, &c.certificate, a);
