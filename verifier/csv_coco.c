@@ -15,13 +15,15 @@ static void cleanup_json(json_t **j)
 	json_decref(*j);
 }
 
-/* Parsing costs: most files do not even begin like one. */
+/* Parsing costs: most files do not even begin and end like one. */
 static json_t *load(struct view raw)
 {
 	static const char name[] = "\"attestation_report\"";
 
+	while (raw.len > 0 && memchr(" \t\r\n", raw.data[raw.len - 1], 4))
+		raw.len--;
 	if (raw.len == 0 || raw.len > CSV_COCO_MAX || raw.data[0] != '{' ||
-	    !memmem(raw.data, raw.len, name, strlen(name)))
+	    raw.data[raw.len - 1] != '}' || !memmem(raw.data, raw.len, name, strlen(name)))
 		return NULL;
 	return json_loadb((const char *)raw.data, raw.len, JSON_REJECT_DUPLICATES, NULL);
 }
