@@ -8,6 +8,7 @@
 const struct attester_ops *const attester_table[] = {
 	&attester_tdx,
 	&attester_sev_snp,
+	&attester_csv,
 	&attester_cca,
 	&attester_tpm,
 	&attester_soft,

@@ -7,6 +7,7 @@
 /* One row for each chip. */
 extern const struct attester_ops attester_tdx;
 extern const struct attester_ops attester_sev_snp;
+extern const struct attester_ops attester_csv;
 extern const struct attester_ops attester_cca;
 extern const struct attester_ops attester_tpm;
 extern const struct attester_ops attester_soft;

@@ -94,9 +94,9 @@ static int read_endorsements(struct tee *t, char *const *paths, char *ret_why, s
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && paths && paths[i]; i++) {
-		if (i == TEE_ENDORSEMENTS_MAX) {
+		if (i == ATTESTER_ENDORSEMENTS_MAX) {
 			snprintf(ret_why, size, "more than %d files of endorsements",
-				 TEE_ENDORSEMENTS_MAX);
+				 ATTESTER_ENDORSEMENTS_MAX);
 			return -E2BIG;
 		}
 		t->endorsements[i] = BYTES_INIT(TEE_ENDORSEMENT_MAX);

@@ -13,7 +13,6 @@
  */
 
 #define TEE_NAME_SIZE	     32
-#define TEE_ENDORSEMENTS_MAX 8
 #define TEE_ENDORSEMENT_MAX  (64 * 1024) /* bytes of one */
 
 /* One request to a chip, with all that its thread needs. */
@@ -34,7 +33,7 @@ struct tee {
 	unsigned int timeout_ms;
 	uint8_t name[TEE_NAME_SIZE]; /* this machine's, for the record */
 	struct bytes event_log;	     /* complete before we start */
-	struct bytes endorsements[TEE_ENDORSEMENTS_MAX];
+	struct bytes endorsements[ATTESTER_ENDORSEMENTS_MAX];
 	size_t n_endorsements;
 };
 

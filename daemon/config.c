@@ -18,6 +18,8 @@
 #define DEFAULT_RUNTIME_PCR 15
 #define DEFAULT_QUEUE	    1000
 #define QUEUE_MAX	    1000000
+#define TEE_TIMEOUT_MIN_NS  (UINT64_C(1000) * 1000 * 1000)
+#define TEE_TIMEOUT_MAX_NS  (UINT64_C(600) * 1000 * 1000 * 1000)
 
 /* All that the configuration points to is in the arena. */
 struct loaded {
@@ -211,6 +213,25 @@ static void read_chip(struct config_reading *x, const struct form *form, struct 
 				"found nothing");
 }
 
+static void read_tee(struct config_reading *x, const struct form_tee *f, struct config *c)
+{
+	char found[YAMLDOC_FOUND_MAX];
+	uint64_t ns = 0;
+
+	if (!f)
+		return;
+	if (f->timeout && (quantity_duration(f->timeout, &ns) < 0 || ns < TEE_TIMEOUT_MIN_NS ||
+			   ns > TEE_TIMEOUT_MAX_NS))
+		yamldoc_problem(x->d, "tee.timeout",
+				"expected " QUANTITY_DURATION " from 1s to 10m, found %s",
+				yamldoc_quoted(f->timeout, found));
+	c->chip.timeout_ms = (uint32_t)(ns / (1000 * 1000));
+	config_check_path(x, "tee.event_log", f->event_log);
+	c->chip.tee_event_log = config_text(x, f->event_log);
+	config_check_paths(x, "tee.endorsements", f->endorsements, f->n_endorsements);
+	c->chip.tee_endorsements = config_texts(x, f->endorsements, f->n_endorsements);
+}
+
 static void read_places(struct config_reading *x, const struct form *f, struct config *c)
 {
 	config_check_path(x, "socket", f->socket);
@@ -256,6 +277,7 @@ static void read_form(struct config_reading *x, const struct form *f, struct con
 {
 	read_verifier(x, f->verifier, c);
 	c->mi_separate = f->mi_channel == FORM_MI_SEPARATE;
+	c->hooks_full = f->hooks == FORM_HOOKS_FULL;
 	if (c->mi_separate && c->verifier_listen)
 		yamldoc_problem(x->d, "mi_channel",
 				"expected same where the verifier dials (verifier.listen), "
@@ -263,6 +285,7 @@ static void read_form(struct config_reading *x, const struct form *f, struct con
 	read_attester(x, f->attester, c);
 	read_places(x, f, c);
 	read_chip(x, f, c);
+	read_tee(x, f->tee, c);
 	c->net_user = config_text(x, f->net_user ? f->net_user : DEFAULT_NET_USER);
 	c->queue_max = DEFAULT_QUEUE;
 	config_number(x, "queue", f->queue, 1, QUEUE_MAX, &c->queue_max);

@@ -40,6 +40,7 @@ enum config_event {
 	CONFIG_EVENT_EXIT = 1 << 3,      /* exit: a process of the application ended */
 	CONFIG_EVENT_FOREIGN = 1 << 4,   /* foreign_access: another process reached into it */
 	CONFIG_EVENT_WX_MEMORY = 1 << 5, /* wx_memory: new memory writable and executable */
+	CONFIG_EVENT_FILE_CHANGED = 1 << 6, /* file_changed: of a measured or mapped file */
 };
 
 struct config_application {
@@ -68,6 +69,7 @@ struct config {
 	char *verifier_name;    /* expected in its certificate; the host of the address by default */
 	char *verifier_ca;      /* PEM file */
 	bool mi_separate;       /* mi_channel: separate */
+	bool hooks_full;        /* hooks: full; see collectors/follow.h */
 	char *attester;         /* auto, tpm, soft ... */
 	struct attester_config chip;
 	char *socket;           /* application socket, /run/assay/app.sock */

@@ -27,6 +27,14 @@ static const cyaml_schema_field_t tpm_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t tee_fields[] = {
+	FORM_TEXT("timeout", struct form_tee, timeout),
+	FORM_TEXT("event_log", struct form_tee, event_log),
+	FORM_TEXTS("endorsements", struct form_tee, endorsements, n_endorsements,
+		   ATTESTER_ENDORSEMENTS_MAX),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t soft_fields[] = {
 	FORM_REQUIRED_TEXT("key", struct form_soft, key),
 	CYAML_FIELD_END,
@@ -123,12 +131,19 @@ static const cyaml_strval_t levels[] = {
 	{ "debug", LOG_LEVEL_DEBUG },
 };
 
+static const cyaml_strval_t hooks[] = {
+	{ "default", FORM_HOOKS_DEFAULT },
+	{ "full", FORM_HOOKS_FULL },
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	CYAML_FIELD_MAPPING_PTR("verifier", CYAML_FLAG_DEFAULT, struct form, verifier,
 				verifier_fields),
 	FORM_WORD("mi_channel", struct form, mi_channel, channels),
+	FORM_WORD("hooks", struct form, hooks, hooks),
 	FORM_TEXT("attester", struct form, attester),
 	FORM_PART("tpm", struct form, tpm, tpm_fields),
+	FORM_PART("tee", struct form, tee, tee_fields),
 	FORM_PART("soft", struct form, soft, soft_fields),
 	FORM_TEXT("socket", struct form, socket),
 	FORM_TEXT("credential_socket", struct form, credential_socket),

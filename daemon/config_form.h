@@ -23,6 +23,12 @@ struct form_tpm {
 	char *runtime_pcr, *event_log;
 };
 
+struct form_tee {
+	char *timeout, *event_log;
+	char **endorsements;
+	uint32_t n_endorsements;
+};
+
 struct form_soft {
 	char *key;
 };
@@ -69,8 +75,10 @@ struct form_application {
 struct form {
 	struct form_verifier *verifier;
 	enum { FORM_MI_UNSET, FORM_MI_SAME, FORM_MI_SEPARATE } mi_channel;
+	enum { FORM_HOOKS_UNSET, FORM_HOOKS_DEFAULT, FORM_HOOKS_FULL } hooks;
 	char *attester;
 	struct form_tpm *tpm;
+	struct form_tee *tee;
 	struct form_soft *soft;
 	char *socket, *credential_socket, *runtime_directory, *state_directory, *cgroup;
 	char *net_user, *queue;

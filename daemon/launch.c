@@ -29,7 +29,9 @@
 const char *const launch_chip_paths[] = {
 	"/sys/kernel/config", /* configfs-tsm; whole: it may be mounted later */
 	"/dev/tpm*",	      "/dev/tdx_guest", "/dev/tdx-guest",
-	"/dev/sev-guest",     "/dev/csv-guest", NULL,
+	"/dev/sev-guest",     "/dev/csv-guest",
+	"/sys/devices/virtual/misc/tdx_guest/measurements", /* RTMRs, which can be extended there */
+	NULL,
 };
 
 enum state {

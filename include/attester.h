@@ -26,7 +26,8 @@ struct attester_config {
 	char *const *tee_endorsements; /* files that go with every report; NULL-terminated, or NULL */
 };
 
-#define ATTESTER_WHY_MAX 256
+#define ATTESTER_WHY_MAX	   256
+#define ATTESTER_ENDORSEMENTS_MAX 8 /* files of tee_endorsements */
 
 struct attester {
 	const struct attester_ops *ops;

@@ -10,17 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <cmocka.h>
 
-#include "arena.h"
 #include "attester.h"
 #include "attesters/tsm.h"
-#include "claims.h"
 #include "cleanup.h"
-#include "evidence.h"
 #include "tests/support/own_mounts.h"
+#include "tests/support/tee_scene.h"
 #include "tests/support/tsm_stand_in.h"
 
 /*
@@ -31,20 +28,13 @@
 #define SHORT_MS 200
 #define LOOKS	 1000 /* of 10 ms each, for what another thread does */
 
-static const char claims_text[] = "these bytes stand for serialised Claims";
 static bool no_namespace;
 static struct made_chip *chips[2]; /* made once: the keys of an AMD take a second */
 
-CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
-CLEANUP_FUNCTION(struct policy *, policy_free)
-
-/* A chip, its stand-in, and the attester over it. */
+/* A chip behind its stand-in, and the attester over it. */
 struct scene {
-	struct made_chip *chip;
+	struct tee_scene tee;
 	struct tsm_stand_in *tsm;
-	struct attester *attester;
-	struct arena *arena;
-	Assay__ChipReport report;
 };
 
 static void needs_namespace(void)
@@ -53,21 +43,6 @@ static void needs_namespace(void)
 		return;
 	print_message("skipped: no mount namespace and FUSE here; it needs root and /dev/fuse\n");
 	skip();
-}
-
-static const struct attester_config quick = { .timeout_ms = 30000 };
-
-static struct attester *open_attester(const char *platform, const struct attester_config *config)
-{
-	const struct attester_ops *ops;
-	struct attester *a = NULL;
-	char why[ATTESTER_WHY_MAX] = "";
-
-	ops = attester_pick(platform, config, why, sizeof(why));
-	assert_non_null(ops);
-	if (ops->open(config, &a, why, sizeof(why)) != 0)
-		fail_msg("%s: %s", platform, why);
-	return a;
 }
 
 static struct made_chip *chip_of(const char *platform)
@@ -93,85 +68,21 @@ static int chips_end(void **state)
 static void scene_open_with(const char *platform, const struct attester_config *config,
 			    struct scene *s)
 {
-	*s = (struct scene){ 0 };
-	s->chip = chip_of(platform);
-	assert_int_equal(tsm_stand_in_start(s->chip, &s->tsm), 0);
-	s->attester = open_attester(platform, config);
-	assert_int_equal(arena_new(4 * 1024 * 1024, &s->arena), 0);
+	assert_int_equal(tsm_stand_in_start(chip_of(platform), &s->tsm), 0);
+	tee_scene_open(chip_of(platform), config, &s->tee);
 }
 
 static void scene_open(const char *platform, struct scene *s)
 {
-	scene_open_with(platform, &quick, s);
+	scene_open_with(platform, &tee_scene_config, s);
 }
 
 static void scene_close(struct scene *s)
 {
-	if (s->attester)
-		s->attester->ops->close(s->attester);
+	tee_scene_close(&s->tee);
 	/* No directory of ours is left in the kernel's. */
 	assert_int_equal(tsm_stand_in_entries(s->tsm), 0);
-	arena_free(s->arena);
 	tsm_stand_in_stop(s->tsm);
-}
-
-static int ask_for(struct scene *s, const char *text)
-{
-	assay__chip_report__init(&s->report);
-	return s->attester->ops->report(s->attester, view_text(text), s->arena, &s->report);
-}
-
-static int ask(struct scene *s)
-{
-	return ask_for(s, claims_text);
-}
-
-/* With or without what the host gave, judged over these Claims; the first rule that refuses. */
-static void judge(struct scene *s, const char *over, bool own_endorsements, char *ret_rule,
-		  struct evidence_result *ret)
-{
-	CLEANUP(endorsements_freep) struct endorsements *e = NULL;
-	CLEANUP(policy_freep) struct policy *p = NULL;
-	struct evidence_input in = {
-		.report = &s->report,
-		.claims = view_text(over),
-		.now = (int64_t)time(NULL),
-		.roots = made_chip_root(s->chip),
-		.n_roots = 1,
-	};
-	char text[256], *error = NULL;
-	struct appraisal a;
-
-	snprintf(text, sizeof(text), "application: a\nversion: 1\nplatforms: {%s: {}}\n",
-		 made_chip_platform(s->chip));
-	if (policy_parse(view_text(text), "test", &p, &error) != 0)
-		fail_msg("%s", error);
-	assert_int_equal(endorsements_new(&e), 0);
-	if (own_endorsements)
-		made_chip_endorse(s->chip, e);
-	in.policy = p;
-	in.endorsements = e;
-	appraisal_init(&a);
-	assert_int_equal(evidence_find(made_chip_platform(s->chip))->verify(&in, &a, ret), 0);
-	appraisal_finish(&a);
-	strcpy(ret_rule, appraisal_accepted(&a) ? "" : a.reasons[0].rule);
-	appraisal_done(&a);
-}
-
-/* What it says, and that the verifier takes it: for these Claims and no others. */
-static void expect_good(struct scene *s, bool own_endorsements)
-{
-	struct evidence_result result;
-	char rule[APPRAISAL_RULE_MAX];
-
-	if (ask(s) != 0)
-		fail_msg("%s", s->attester->why);
-	assert_string_equal(s->report.platform, made_chip_platform(s->chip));
-	judge(s, claims_text, own_endorsements, rule, &result);
-	assert_string_equal(rule, "");
-	assert_true(result.signature_good);
-	judge(s, "other Claims", own_endorsements, rule, &result);
-	assert_string_equal(rule, "evidence.claims");
 }
 
 static void snp_reports_are_judged_by_the_other_side(void **state)
@@ -183,13 +94,13 @@ static void snp_reports_are_judged_by_the_other_side(void **state)
 	needs_namespace();
 	scene_open("sev-snp", &s);
 	/* The certificates are those that the host gave with the report. */
-	expect_good(&s, false);
-	assert_int_equal(s.report.n_endorsements, 1);
-	made_chip_debug(s.chip, true);
-	assert_int_equal(ask(&s), 0);
-	judge(&s, claims_text, false, rule, &result);
+	tee_scene_expect_good(&s.tee, false);
+	assert_int_equal(s.tee.report.n_endorsements, 1);
+	made_chip_debug(s.tee.chip, true);
+	assert_int_equal(tee_scene_ask(&s.tee), 0);
+	tee_scene_judge(&s.tee, tee_scene_claims, false, rule, &result);
 	assert_string_equal(rule, "platforms.sev-snp.debug");
-	made_chip_debug(s.chip, false);
+	made_chip_debug(s.tee.chip, false);
 	scene_close(&s);
 }
 
@@ -201,14 +112,14 @@ static void tdx_quotes_are_judged_by_the_other_side(void **state)
 
 	needs_namespace();
 	scene_open("tdx", &s);
-	expect_good(&s, true);
-	judge(&s, claims_text, false, rule, &result);
+	tee_scene_expect_good(&s.tee, true);
+	tee_scene_judge(&s.tee, tee_scene_claims, false, rule, &result);
 	assert_string_not_equal(rule, "");
-	made_chip_debug(s.chip, true);
-	assert_int_equal(ask(&s), 0);
-	judge(&s, claims_text, true, rule, &result);
+	made_chip_debug(s.tee.chip, true);
+	assert_int_equal(tee_scene_ask(&s.tee), 0);
+	tee_scene_judge(&s.tee, tee_scene_claims, true, rule, &result);
 	assert_string_equal(rule, "platforms.tdx.debug");
-	made_chip_debug(s.chip, false);
+	made_chip_debug(s.tee.chip, false);
 	scene_close(&s);
 }
 
@@ -223,26 +134,26 @@ static void a_td_extends_its_register(void **state)
 
 	needs_namespace();
 	scene_open("tdx", &s);
-	ops = s.attester->ops;
+	ops = s.tee.attester->ops;
 	assert_int_equal(digest_of(HASH_SHA256, view_text("M"), &m), 0);
 	assert_int_equal(digest_of(HASH_SHA384, digest_view(&m), &of_size), 0);
-	assert_int_equal(ops->runtime(s.attester, &number, &expected), 0);
+	assert_int_equal(ops->runtime(s.tee.attester, &number, &expected), 0);
 	assert_int_equal(number, 3);
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(ops->extend(s.attester, &m), 0);
+		assert_int_equal(ops->extend(s.tee.attester, &m), 0);
 		assert_int_equal(digest_extend(&expected, digest_view(&of_size)), 0);
-		assert_int_equal(ops->runtime(s.attester, &number, &value), 0);
+		assert_int_equal(ops->runtime(s.tee.attester, &number, &value), 0);
 		assert_true(digest_equal(&value, &expected));
 	}
-	assert_int_equal(ask(&s), 0);
-	judge(&s, claims_text, true, rule, &result);
+	assert_int_equal(tee_scene_ask(&s.tee), 0);
+	tee_scene_judge(&s.tee, tee_scene_claims, true, rule, &result);
 	assert_string_equal(rule, "");
 	assert_true(digest_equal(&result.registers[3], &expected));
 
 	tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ .no_registers = true });
-	assert_int_equal(ops->extend(s.attester, &m), -EIO);
-	assert_non_null(strstr(s.attester->why, "RTMR3 cannot be extended"));
-	assert_int_equal(ops->runtime(s.attester, &number, &value), -EIO);
+	assert_int_equal(ops->extend(s.tee.attester, &m), -EIO);
+	assert_non_null(strstr(s.tee.attester->why, "RTMR3 cannot be extended"));
+	assert_int_equal(ops->runtime(s.tee.attester, &number, &value), -EIO);
 	scene_close(&s);
 }
 
@@ -356,16 +267,17 @@ static void what_goes_wrong_is_said(void **state)
 		for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
 			int r;
 
-			if (strcmp(refused[i].platform, made_chip_platform(s->chip)) != 0)
+			if (strcmp(refused[i].platform, made_chip_platform(s->tee.chip)) != 0)
 				continue;
-			assert_int_equal(ask_for(s, "the Claims before"), 0);
+			assert_int_equal(tee_scene_ask_for(&s->tee, "the Claims before"), 0);
 			tsm_stand_in_faults(s->tsm, &refused[i].faults);
-			r = ask(s);
-			if (r != refused[i].error || !strstr(s->attester->why, refused[i].why))
-				fail_msg("%s: %d, \"%s\"", refused[i].what, r, s->attester->why);
-			assert_int_equal(s->report.report.len, 0);
+			r = tee_scene_ask(&s->tee);
+			if (r != refused[i].error || !strstr(s->tee.attester->why, refused[i].why))
+				fail_msg("%s: %d, \"%s\"", refused[i].what, r,
+					 s->tee.attester->why);
+			assert_int_equal(s->tee.report.report.len, 0);
 			tsm_stand_in_faults(s->tsm, &(struct tsm_faults){ 0 });
-			expect_good(s, true);
+			tee_scene_expect_good(&s->tee, true);
 		}
 		scene_close(s);
 	}
@@ -380,10 +292,10 @@ static void another_writer_is_noticed(void **state)
 	scene_open("sev-snp", &s);
 	before = tsm_stand_in_reports(s.tsm);
 	tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ .interfere = TSM_TRIES - 1 });
-	assert_int_equal(ask(&s), 0);
+	assert_int_equal(tee_scene_ask(&s.tee), 0);
 	/* Those that the other's data went into were thrown away. */
 	assert_int_equal(tsm_stand_in_reports(s.tsm) - before, TSM_TRIES);
-	expect_good(&s, false);
+	tee_scene_expect_good(&s.tee, false);
 	scene_close(&s);
 }
 
@@ -394,7 +306,7 @@ static void a_busy_chip_is_asked_again(void **state)
 	needs_namespace();
 	scene_open("tdx", &s);
 	tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ .busy = 2 });
-	expect_good(&s, true);
+	tee_scene_expect_good(&s.tee, true);
 	scene_close(&s);
 }
 
@@ -404,10 +316,10 @@ static void a_lesser_vmpl_is_named(void **state)
 
 	needs_namespace();
 	scene_open("sev-snp", &s);
-	assert_int_equal(ask(&s), 0);
+	assert_int_equal(tee_scene_ask(&s.tee), 0);
 	assert_int_equal(tsm_stand_in_privlevel(s.tsm), 0);
 	tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ .privlevel_floor = 2 });
-	expect_good(&s, false);
+	tee_scene_expect_good(&s.tee, false);
 	assert_int_equal(tsm_stand_in_privlevel(s.tsm), 2);
 	scene_close(&s);
 }
@@ -422,23 +334,23 @@ static void silence_has_an_end(void **state)
 	needs_namespace();
 	scene_open_with("tdx", &impatient, &s);
 	tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ .hold = true });
-	assert_int_equal(ask(&s), -ETIMEDOUT);
-	assert_non_null(strstr(s.attester->why, "no answer within 200 ms"));
+	assert_int_equal(tee_scene_ask(&s.tee), -ETIMEDOUT);
+	assert_non_null(strstr(s.tee.attester->why, "no answer within 200 ms"));
 	tsm_stand_in_wait_held(s.tsm);
-	assert_int_equal(ask(&s), -EBUSY);
-	assert_non_null(strstr(s.attester->why, "the request before"));
+	assert_int_equal(tee_scene_ask(&s.tee), -EBUSY);
+	assert_non_null(strstr(s.tee.attester->why, "the request before"));
 	tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ 0 });
 	for (int i = 0; (r == -EBUSY || r == -ETIMEDOUT) && i < LOOKS; i++) {
 		poll(NULL, 0, 10);
-		r = ask(&s);
+		r = tee_scene_ask(&s.tee);
 	}
 	assert_int_equal(r, 0);
 	/* Closed while one is out: its thread ends by itself, and with it its directory. */
 	tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ .hold = true });
-	assert_int_equal(ask(&s), -ETIMEDOUT);
+	assert_int_equal(tee_scene_ask(&s.tee), -ETIMEDOUT);
 	tsm_stand_in_wait_held(s.tsm);
-	s.attester->ops->close(s.attester);
-	s.attester = NULL;
+	s.tee.attester->ops->close(s.tee.attester);
+	s.tee.attester = NULL;
 	tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ 0 });
 	for (int i = 0; tsm_stand_in_entries(s.tsm) > 0 && i < LOOKS; i++)
 		poll(NULL, 0, 10);
@@ -459,7 +371,7 @@ static void auto_picks_what_the_machine_has(void **state)
 		ops = attester_pick("auto", &none, why, sizeof(why));
 		assert_non_null(ops);
 		assert_string_equal(ops->platform, platforms[i]);
-		assert_non_null(strstr(why, made_chip_provider(s.chip)));
+		assert_non_null(strstr(why, made_chip_provider(s.tee.chip)));
 
 		/* Every one that was looked for, and why it is not there. */
 		tsm_stand_in_faults(s.tsm, &(struct tsm_faults){ .no_provider = true });
@@ -491,21 +403,21 @@ static void names_are_kept(void **state)
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof(path), "%s/tee-name", folder);
 	scene_open_with("tdx", &config, &s);
-	assert_int_equal(s.attester->ops->identity(s.attester, &first), 0);
+	assert_int_equal(s.tee.attester->ops->identity(s.tee.attester, &first), 0);
 	assert_int_equal(first.key_name.len, 32);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	s.attester->ops->close(s.attester);
-	s.attester = open_attester("tdx", &config);
-	assert_int_equal(s.attester->ops->identity(s.attester, &second), 0);
+	s.tee.attester->ops->close(s.tee.attester);
+	s.tee.attester = tee_scene_attester("tdx", &config);
+	assert_int_equal(s.tee.attester->ops->identity(s.tee.attester, &second), 0);
 	assert_true(view_equal(bytes_view(&first.key_name), bytes_view(&second.key_name)));
 	attester_identity_done(&second);
 
 	/* Half a file is none. */
-	s.attester->ops->close(s.attester);
+	s.tee.attester->ops->close(s.tee.attester);
 	assert_int_equal(truncate(path, 16), 0);
-	s.attester = open_attester("tdx", &config);
-	assert_int_equal(s.attester->ops->identity(s.attester, &second), 0);
+	s.tee.attester = tee_scene_attester("tdx", &config);
+	assert_int_equal(s.tee.attester->ops->identity(s.tee.attester, &second), 0);
 	assert_int_equal(second.key_name.len, 32);
 	assert_false(view_equal(bytes_view(&first.key_name), bytes_view(&second.key_name)));
 	attester_identity_done(&second);
@@ -545,19 +457,19 @@ static void files_go_with_the_report(void **state)
 	write_file(first, "one");
 	write_file(second, "two");
 	scene_open_with("sev-snp", &config, &s);
-	assert_int_equal(ask(&s), 0);
-	assert_int_equal(s.report.event_log.len, strlen("an event log"));
-	assert_int_equal(s.report.n_endorsements, 3);
-	assert_int_equal(s.report.endorsements[1].len, 3);
-	assert_memory_equal(s.report.endorsements[1].data, "one", 3);
-	assert_memory_equal(s.report.endorsements[2].data, "two", 3);
+	assert_int_equal(tee_scene_ask(&s.tee), 0);
+	assert_int_equal(s.tee.report.event_log.len, strlen("an event log"));
+	assert_int_equal(s.tee.report.n_endorsements, 3);
+	assert_int_equal(s.tee.report.endorsements[1].len, 3);
+	assert_memory_equal(s.tee.report.endorsements[1].data, "one", 3);
+	assert_memory_equal(s.tee.report.endorsements[2].data, "two", 3);
 
 	config.tee_endorsements = wrong;
-	assert_int_equal(s.attester->ops->open(&config, &a, why, sizeof(why)), -ENOENT);
+	assert_int_equal(s.tee.attester->ops->open(&config, &a, why, sizeof(why)), -ENOENT);
 	assert_non_null(strstr(why, absent));
 	config.tee_endorsements = NULL;
 	config.tee_event_log = absent;
-	assert_int_equal(s.attester->ops->open(&config, &a, why, sizeof(why)), -ENOENT);
+	assert_int_equal(s.tee.attester->ops->open(&config, &a, why, sizeof(why)), -ENOENT);
 	assert_non_null(strstr(why, absent));
 	scene_close(&s);
 	assert_int_equal(unlink(log) + unlink(first) + unlink(second) + rmdir(folder), 0);

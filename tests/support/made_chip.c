@@ -12,18 +12,26 @@
 #include <cmocka.h>
 #include <openssl/pem.h>
 
+#include "csv_fixture.h"
 #include "digest.h"
 #include "snp_fixture.h"
 #include "tdx_fixture.h"
 
 #define PATH_MAX_HERE 512
 #define PAGE	      4096
+#define RTMRS	      4
+#define RTMR	      48
+#define CSV_RTMRS     5
+#define CSV_RTMR      32
 
 struct made_chip {
 	const struct made_chip_ops *ops;
 	struct snp_fixture_keys snp_keys;
 	struct snp_fixture snp;
 	struct tdx_fixture tdx;
+	struct csv_fixture csv;
+	uint8_t csv_registers[CSV_RTMRS][CSV_RTMR];
+	bool csv_debug;
 };
 
 struct made_chip_ops {
@@ -134,6 +142,7 @@ static void snp_endorse(struct made_chip *c, struct endorsements *e)
 {
 	snp_fixture_endorse(e, c->snp.vcek.x);
 	snp_fixture_endorse(e, c->snp.ask);
+	snp_fixture_endorse(e, c->snp.ark);
 }
 
 static void snp_write(struct made_chip *c, const char *folder)
@@ -186,21 +195,115 @@ static void tdx_write(struct made_chip *c, const char *folder)
 	tdx_fixture_write(&c->tdx, folder);
 }
 
-const uint8_t *made_chip_rtmr(const struct made_chip *c, size_t index)
+/* Hygon CSV */
+
+static void csv_make(struct made_chip *c)
 {
-	assert_true(index < MADE_CHIP_RTMRS);
-	return c->tdx.body + TDX_FIXTURE_RTMR0 + index * MADE_CHIP_RTMR;
+	csv_fixture_init(&c->csv);
 }
 
-void made_chip_extend(struct made_chip *c, size_t index, const uint8_t data[MADE_CHIP_RTMR])
+static void csv_end(struct made_chip *c)
 {
-	uint8_t *value = c->tdx.body + TDX_FIXTURE_RTMR0 + index * MADE_CHIP_RTMR;
+	csv_fixture_done(&c->csv);
+}
+
+void made_chip_csv_page(struct made_chip *c, uint32_t version, const uint8_t data[MADE_CHIP_DATA],
+			const uint8_t mnonce[MADE_CHIP_MNONCE], uint8_t page[MADE_CHIP_PAGE])
+{
+	csv_fixture_report(&c->csv, version, data);
+	memcpy(c->csv.plain + 128, mnonce, MADE_CHIP_MNONCE);
+	if (c->csv_debug)
+		c->csv.plain[176] &= (uint8_t)~1;
+	if (version > 1)
+		memcpy(c->csv.plain + 208 + CSV_RTMR, c->csv_registers[1],
+		       (CSV_RTMRS - 1) * CSV_RTMR);
+	csv_fixture_sign(&c->csv);
+	memcpy(page, c->csv.report, MADE_CHIP_PAGE);
+}
+
+static void csv_report(struct made_chip *c, const uint8_t *data, struct bytes *report,
+		       struct bytes *aux)
+{
+	static const uint8_t mnonce[MADE_CHIP_MNONCE];
+	uint8_t page[MADE_CHIP_PAGE];
+
+	made_chip_csv_page(c, 1, data, mnonce, page);
+	append(report, page, sizeof(page));
+}
+
+static void csv_debug(struct made_chip *c, bool on)
+{
+	c->csv_debug = on;
+}
+
+static const struct x509_pin *csv_root(const struct made_chip *c)
+{
+	return &c->csv.root;
+}
+
+static void csv_endorse(struct made_chip *c, struct endorsements *e)
+{
+	csv_fixture_endorse(&c->csv, e);
+}
+
+static void write_parts(const char *folder, const char *name, const void *first, size_t first_len,
+			const void *second, size_t second_len)
+{
+	char path[PATH_MAX_HERE];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	assert_int_equal(fwrite(first, 1, first_len, f), first_len);
+	assert_int_equal(fwrite(second, 1, second_len, f), second_len);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* As Hygon's service gives them: HSK and CEK in one file. */
+static void csv_write(struct made_chip *c, const char *folder)
+{
+	write_parts(folder, "root.cert", c->csv.hrk_certificate, sizeof(c->csv.hrk_certificate), "",
+		    0);
+	write_parts(folder, "hsk_cek.cert", c->csv.hsk_certificate, sizeof(c->csv.hsk_certificate),
+		    c->csv.cek_certificate, sizeof(c->csv.cek_certificate));
+}
+
+/* Registers */
+
+static bool is_csv(const struct made_chip *c)
+{
+	return strcmp(c->ops->platform, "csv") == 0;
+}
+
+size_t made_chip_registers(const struct made_chip *c)
+{
+	return is_csv(c) ? CSV_RTMRS : RTMRS;
+}
+
+size_t made_chip_register_size(const struct made_chip *c)
+{
+	return is_csv(c) ? CSV_RTMR : RTMR;
+}
+
+const uint8_t *made_chip_register(const struct made_chip *c, size_t index)
+{
+	assert_true(index < made_chip_registers(c));
+	return is_csv(c) ? c->csv_registers[index] : c->tdx.body + TDX_FIXTURE_RTMR0 + index * RTMR;
+}
+
+void made_chip_extend(struct made_chip *c, size_t index, const uint8_t *data)
+{
+	size_t size = made_chip_register_size(c);
+	uint8_t *value = is_csv(c) ? c->csv_registers[index]
+				   : c->tdx.body + TDX_FIXTURE_RTMR0 + index * RTMR;
 	struct digest d;
 
-	assert_true(index < MADE_CHIP_RTMRS);
-	assert_int_equal(digest_from(HASH_SHA384, view_of(value, MADE_CHIP_RTMR), &d), 0);
-	assert_int_equal(digest_extend(&d, view_of(data, MADE_CHIP_RTMR)), 0);
-	memcpy(value, d.bytes, MADE_CHIP_RTMR);
+	assert_true(index < made_chip_registers(c));
+	assert_int_equal(digest_from(is_csv(c) ? HASH_SM3 : HASH_SHA384, view_of(value, size), &d),
+			 0);
+	assert_int_equal(digest_extend(&d, view_of(data, size)), 0);
+	memcpy(value, d.bytes, size);
 }
 
 static const struct made_chip_ops chips[] = {
@@ -208,6 +311,7 @@ static const struct made_chip_ops chips[] = {
 	  snp_write },
 	{ "tdx", "tdx_guest", tdx_make, tdx_end, tdx_report, tdx_debug, tdx_root, tdx_endorse,
 	  tdx_write },
+	{ "csv", NULL, csv_make, csv_end, csv_report, csv_debug, csv_root, csv_endorse, csv_write },
 };
 
 struct made_chip *made_chip_new(const char *platform)

@@ -13,17 +13,17 @@
  */
 struct made_chip;
 
-#define MADE_CHIP_DATA	64
-#define MADE_CHIP_RTMRS 4
-#define MADE_CHIP_RTMR	48
+#define MADE_CHIP_DATA	 64
+#define MADE_CHIP_MNONCE 16
+#define MADE_CHIP_PAGE	 4096
 
-/* "sev-snp", "tdx"; NULL: there is none of that name. */
+/* "sev-snp", "tdx", "csv"; NULL: there is none of that name. */
 struct made_chip *made_chip_new(const char *platform);
 void made_chip_free(struct made_chip *c);
 
 const char *made_chip_platform(const struct made_chip *c);
 
-/* Its provider in configfs-tsm. */
+/* Its provider in configfs-tsm; NULL: it has none there. */
 const char *made_chip_provider(const struct made_chip *c);
 
 /* A report over these data; what the host gives with it goes into aux. */
@@ -44,8 +44,14 @@ void made_chip_endorse(struct made_chip *c, struct endorsements *e);
  */
 void made_chip_write(struct made_chip *c, const char *folder);
 
-/* tdx: a register, and new = SHA-384(old || data). */
-const uint8_t *made_chip_rtmr(const struct made_chip *c, size_t index);
-void made_chip_extend(struct made_chip *c, size_t index, const uint8_t data[MADE_CHIP_RTMR]);
+/* csv: the page that its firmware writes, in version 1 or 2, over data and the guest's nonce. */
+void made_chip_csv_page(struct made_chip *c, uint32_t version, const uint8_t data[MADE_CHIP_DATA],
+			const uint8_t mnonce[MADE_CHIP_MNONCE], uint8_t page[MADE_CHIP_PAGE]);
+
+/* tdx, csv: runtime registers, and new = H(old || data), data as large as a register. */
+size_t made_chip_registers(const struct made_chip *c);
+size_t made_chip_register_size(const struct made_chip *c);
+const uint8_t *made_chip_register(const struct made_chip *c, size_t index);
+void made_chip_extend(struct made_chip *c, size_t index, const uint8_t *data);
 
 #endif

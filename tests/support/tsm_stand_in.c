@@ -15,6 +15,7 @@
 #define ENTRIES_MAX	16
 #define INBLOB_MAX	64
 #define BLOB_MAX	(1024 * 1024)
+#define RTMR_SIZE	48
 #define TEXT_MAX	64
 #define PRIVLEVEL_MAX	3
 #define ATTRIBUTE_BYTES 4096 /* configfs says so of every attribute in text */
@@ -443,8 +444,7 @@ static int register_of(const char *path, size_t *ret)
 	unsigned int n;
 	int end = 0;
 
-	if (sscanf(path, "/rtmr%1u:sha384%n", &n, &end) != 1 || end == 0 || path[end] ||
-	    n >= MADE_CHIP_RTMRS)
+	if (sscanf(path, "/rtmr%1u:sha384%n", &n, &end) != 1 || end == 0 || path[end] || n >= 4)
 		return -ENOENT;
 	*ret = n;
 	return 0;
@@ -463,7 +463,7 @@ static int on_register_getattr(const char *path, struct stat *st, struct fuse_fi
 	r = register_of(path, &n);
 	st->st_mode = S_IFREG | 0644;
 	st->st_nlink = 1;
-	st->st_size = MADE_CHIP_RTMR;
+	st->st_size = RTMR_SIZE;
 	return r;
 }
 
@@ -483,13 +483,13 @@ static int on_register_read(const char *path, char *to, size_t size, off_t at,
 	r = register_of(path, &n);
 	if (r < 0)
 		return r;
-	if (at >= MADE_CHIP_RTMR)
+	if (at >= RTMR_SIZE)
 		return 0;
-	if (size > MADE_CHIP_RTMR - (size_t)at)
-		size = MADE_CHIP_RTMR - (size_t)at;
+	if (size > RTMR_SIZE - (size_t)at)
+		size = RTMR_SIZE - (size_t)at;
 	pthread_mutex_lock(&s->lock);
 	r = s->faults.no_registers ? -EIO : (int)size;
-	memcpy(to, made_chip_rtmr(s->chip, n) + at, size);
+	memcpy(to, made_chip_register(s->chip, n) + at, size);
 	pthread_mutex_unlock(&s->lock);
 	return r;
 }
@@ -504,7 +504,7 @@ static int on_register_write(const char *path, const char *from, size_t size, of
 	r = register_of(path, &n);
 	if (r < 0)
 		return r;
-	if (at != 0 || size != MADE_CHIP_RTMR)
+	if (at != 0 || size != RTMR_SIZE)
 		return -EINVAL;
 	pthread_mutex_lock(&s->lock);
 	/* The TDX module keeps 0 and 1 for the firmware. */

@@ -101,6 +101,9 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_int_equal(c->chip.runtime_pcr, 15);
 	assert_null(c->chip.event_log);
 	assert_null(c->chip.key);
+	assert_int_equal(c->chip.timeout_ms, 0);
+	assert_null(c->chip.tee_event_log);
+	assert_null(c->chip.tee_endorsements);
 	assert_string_equal(c->socket, "/run/assay/app.sock");
 	assert_null(c->credential_socket);
 	assert_string_equal(c->runtime_directory, "/run/assay");
@@ -146,6 +149,7 @@ static void every_key_can_be_said(void **state)
 		"tpm: {tcti: \"swtpm:path=/s\", bank: sha384, pcrs: [23], runtime_pcr: 8, "
 		"event_log: "
 		"/e}\n"
+		"tee: {timeout: 2500ms, event_log: /ccel, endorsements: [/hsk, /cek]}\n"
 		"socket: /s\ncredential_socket: /c\nruntime_directory: /r\nstate_directory: /t\n"
 		"cgroup: /g\nnet_user: n\nqueue: 7\nlog_level: debug\n"
 		"applications:\n"
@@ -169,6 +173,10 @@ static void every_key_can_be_said(void **state)
 	assert_int_equal(c->chip.pcrs, 1 << 23);
 	assert_int_equal(c->chip.runtime_pcr, 8);
 	assert_string_equal(c->chip.event_log, "/e");
+	assert_int_equal(c->chip.timeout_ms, 2500);
+	assert_string_equal(c->chip.tee_event_log, "/ccel");
+	assert_string_equal(c->chip.tee_endorsements[1], "/cek");
+	assert_null(c->chip.tee_endorsements[2]);
 	assert_string_equal(c->chip.state, "/t");
 	assert_string_equal(c->socket, "/s");
 	assert_string_equal(c->credential_socket, "/c");
@@ -225,6 +233,16 @@ static const struct {
 	  "\"sgx\"\n" },
 	{ "soft without a key", TOP "attester: soft\n" APPS APP,
 	  "c:1: soft.key: expected a key file for the attester soft, found nothing\n" },
+	{ "a chip that nobody waits for", TOP "tee: {timeout: 999ms}\n" APPS APP,
+	  "c:2: tee.timeout: expected a duration (a number with us, ms, s, m, h, d) from 1s to "
+	  "10m, "
+	  "found \"999ms\"\n" },
+	{ "a chip that is waited for too long", TOP "tee: {timeout: 11m}\n" APPS APP,
+	  "c:2: tee.timeout: expected a duration (a number with us, ms, s, m, h, d) from 1s to "
+	  "10m, "
+	  "found \"11m\"\n" },
+	{ "an endorsement somewhere", TOP "tee: {endorsements: [/a, b]}\n" APPS APP,
+	  "c:2: tee.endorsements[1]: expected an absolute path, found \"b\"\n" },
 	{ "a runtime PCR that can be reset", TOP "tpm: {runtime_pcr: 16}\n" APPS APP,
 	  "c:2: tpm.runtime_pcr: expected a whole number from 0 to 15, found \"16\"\n" },
 	{ "a PCR that does not exist", TOP "tpm: {pcrs: [1, 24]}\n" APPS APP,
@@ -290,7 +308,7 @@ static const struct {
 	{ "an event that does not exist",
 	  TOP APPS APP "  time_nodes: [{on: event, of: [exec, reboot]}]\n",
 	  "c:5: applications[0].time_nodes[0].of[1]: expected one of exec, listen, connect, exit, "
-	  "foreign_access, wx_memory, found \"reboot\"\n" },
+	  "foreign_access, wx_memory, file_changed, found \"reboot\"\n" },
 	{ "a second connection where the verifier dials",
 	  "verifier: {listen: \"0.0.0.0:1\", ca: /ca, name: v}\nmi_channel: separate\n" APPS APP,
 	  "c:2: mi_channel: expected same where the verifier dials (verifier.listen), found "
