@@ -13,6 +13,7 @@ struct fleet_options {
 	struct record record;
 	const char *name;     /* application, or key to forget */
 	const char *attester; /* hex of a key's name */
+	const char *nonce;    /* for a result; NULL: none */
 	bool json;
 };
 
@@ -161,6 +162,25 @@ static int do_forget(const struct fleet_options *o)
 	return order(o, json_pack("{s:s, s:s}", "do", "forget", "attester", o->name), "forgotten");
 }
 
+static int do_result(const struct fleet_options *o)
+{
+	json_t *request = json_pack("{s:s, s:s, s:s*, s:s*}", "do", "result", "application",
+				    o->name, "attester", o->attester, "nonce", o->nonce);
+	int status = EXIT_GOOD;
+	json_t *answer, *one;
+	size_t i;
+
+	answer = record_ask(&o->record, request, &status);
+	if (!answer)
+		return status;
+	if (o->json)
+		return output_json(answer, EXIT_GOOD);
+	json_array_foreach(json_object_get(answer, "results"), i, one)
+		printf("%s\n", text_of(one, "result"));
+	json_decref(answer);
+	return EXIT_GOOD;
+}
+
 static const struct {
 	const char *name;
 	bool named; /* takes NAME or KEY */
@@ -168,7 +188,7 @@ static const struct {
 } actions[] = {
 	{ "list", false, do_list },	 { "show", true, do_show },
 	{ "readmit", true, do_readmit }, { "demand", true, do_demand },
-	{ "forget", true, do_forget },
+	{ "forget", true, do_forget },	 { "result", true, do_result },
 };
 
 static int run(const struct command *c, int argc, char **argv)
@@ -177,6 +197,7 @@ static int run(const struct command *c, int argc, char **argv)
 		{ "socket", required_argument, NULL, 'S' },
 		{ "store", required_argument, NULL, 'D' },
 		{ "attester", required_argument, NULL, 'a' },
+		{ "nonce", required_argument, NULL, 'n' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -191,6 +212,8 @@ static int run(const struct command *c, int argc, char **argv)
 			o.record.store = optarg;
 		else if (option == 'a')
 			o.attester = optarg;
+		else if (option == 'n')
+			o.nonce = optarg;
 		else if (option == 'j')
 			o.json = true;
 		else
@@ -207,15 +230,17 @@ static int run(const struct command *c, int argc, char **argv)
 		o.name = actions[i].named ? argv[optind + 1] : NULL;
 		return actions[i].run(&o);
 	}
-	return command_wrong_use(c, "'%s' is not one of list, show, readmit, demand, forget",
-				 argv[optind]);
+	return command_wrong_use(
+		c, "'%s' is not one of list, show, readmit, demand, forget, result", argv[optind]);
 }
 
 const struct command command_fleet = {
 	.name = "fleet",
-	.arguments = "list | show NAME | readmit NAME | demand NAME | forget KEY",
+	.arguments = "list | show NAME | readmit NAME | demand NAME | forget KEY | result NAME",
 	.summary = "The verifier's machines and applications",
 	.options = "      --attester KEY    this machine alone: its key's name in "
-		   "hex\n" RECORD_HELP_ROWS,
+		   "hex\n"
+		   "      --nonce TEXT      result: goes into it, 8 to 88 "
+		   "characters\n" RECORD_HELP_ROWS,
 	.run = run,
 };

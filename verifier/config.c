@@ -20,6 +20,8 @@
 #define DEFAULT_STORE	    "/var/lib/assay-verifierd/assay.db"
 #define DEFAULT_NONCE_VALID (UINT64_C(60) * 1000000000)
 #define DEFAULT_SESSIONS    256
+#define DEFAULT_RESULTS	    (UINT64_C(600) * 1000000000)
+#define RESULTS_VALID_MAX   (UINT64_C(86400) * 1000000000)
 #define NONCE_VALID_MAX	    (UINT64_C(3600) * 1000000000)
 #define SESSIONS_MAX	    65536
 
@@ -30,6 +32,12 @@ struct form_sessions {
 
 struct form_endorsements {
 	char *directory, *bundle;
+};
+
+struct form_results {
+	char *listen, *key, **public_keys;
+	uint32_t n_public_keys;
+	char *valid;
 };
 
 struct form {
@@ -46,6 +54,7 @@ struct form {
 	enum form_bool allow_test_roots;
 	char *user, *control_socket, *nonce_valid;
 	struct form_sessions *sessions;
+	struct form_results *results;
 	int32_t log_level; /* 0: not given */
 };
 
@@ -67,6 +76,15 @@ static const cyaml_schema_field_t sessions_fields[] = {
 static const cyaml_schema_field_t endorsements_fields[] = {
 	FORM_TEXT("directory", struct form_endorsements, directory),
 	FORM_TEXT("bundle", struct form_endorsements, bundle),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t results_fields[] = {
+	FORM_TEXT("listen", struct form_results, listen),
+	FORM_REQUIRED_TEXT("key", struct form_results, key),
+	FORM_TEXTS("public_keys", struct form_results, public_keys, n_public_keys,
+		   VERIFIER_RESULTS_KEYS_MAX),
+	FORM_TEXT("valid", struct form_results, valid),
 	CYAML_FIELD_END,
 };
 
@@ -93,6 +111,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	FORM_TEXT("control_socket", struct form, control_socket),
 	FORM_TEXT("nonce_valid", struct form, nonce_valid),
 	FORM_PART("sessions", struct form, sessions, sessions_fields),
+	FORM_PART("results", struct form, results, results_fields),
 	FORM_WORD("log_level", struct form, log_level, levels),
 	CYAML_FIELD_END,
 };
@@ -253,6 +272,30 @@ static void read_limits(struct reading *x, const struct form *f, struct verifier
 	c->log_level = f->log_level ? f->log_level : LOG_LEVEL_INFO;
 }
 
+static void read_results(struct reading *x, const struct form_results *f,
+			 struct verifier_config *c)
+{
+	char found[YAMLDOC_FOUND_MAX];
+	uint64_t valid = DEFAULT_RESULTS;
+
+	if (!f)
+		return;
+	check_address(x, "results.listen", f->listen);
+	if (f->listen && f->n_public_keys == 0)
+		yamldoc_problem(x->d, "results.public_keys",
+				"expected the keys that are to be served at results.listen");
+	if (f->valid && (quantity_duration(f->valid, &valid) < 0 || valid > RESULTS_VALID_MAX ||
+			 valid < UINT64_C(1000000000)))
+		yamldoc_problem(x->d, "results.valid",
+				"expected " QUANTITY_DURATION ", from a second to a day, found %s",
+				yamldoc_quoted(f->valid, found));
+	c->results_listen = copy_text(x, f->listen);
+	c->results_key = copy_text(x, f->key);
+	c->results_public = copy_texts(x, f->public_keys, f->n_public_keys);
+	c->n_results_public = f->n_public_keys;
+	c->results_valid_seconds = (int64_t)(valid / 1000000000);
+}
+
 static void read_form(struct reading *x, const struct form *f, struct verifier_config *c)
 {
 	const char *listen = f->listen ? f->listen : f->n_dial > 0 ? NULL : DEFAULT_LISTEN;
@@ -276,6 +319,7 @@ static void read_form(struct reading *x, const struct form *f, struct verifier_c
 	read_secrets(x, f, c);
 	read_trust(x, f, c);
 	read_limits(x, f, c);
+	read_results(x, f->results, c);
 }
 
 static int parse(struct yamldoc *d, struct loaded *l)

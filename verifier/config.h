@@ -17,6 +17,7 @@
 #define VERIFIER_POLICIES_MAX 1024
 #define VERIFIER_DIAL_MAX     64
 #define VERIFIER_ROOTS_MAX    16
+#define VERIFIER_RESULTS_KEYS_MAX 8
 
 struct verifier_secret {
 	char *name; /* 1 to 64 letters, digits, '.', '_' and '-', no '.' first */
@@ -43,6 +44,11 @@ struct verifier_config {
 	char *control_socket; /* "/run/assay-verifierd/control.sock" */
 	uint64_t nonce_valid_ns;
 	uint32_t sessions_max;
+	char *results_listen;  /* host:port where their keys are served; NULL: nowhere */
+	char *results_key;     /* PEM, P-256, signs attestation results; NULL: there are none */
+	char **results_public; /* PEM: the keys that are served */
+	size_t n_results_public;
+	int64_t results_valid_seconds;
 	int log_level; /* enum log_level */
 };
 

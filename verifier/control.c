@@ -16,6 +16,7 @@
 #include "claims.h"
 #include "cleanup.h"
 #include "log.h"
+#include "results.h"
 
 #define CLIENT_SECONDS 30
 #define LOG_PAGE       200
@@ -25,6 +26,7 @@ struct control {
 	struct store_time (*clock)(void);
 	control_demand_fn demand;
 	void *arg;
+	const struct results *results;
 	struct evconnlistener *listener;
 	char *path;
 	unsigned int clients;
@@ -48,6 +50,7 @@ struct subject {
 	uint8_t key_name[KEEPER_KEY_NAME_MAX];
 	size_t key_name_len; /* 0: none */
 	int64_t after;
+	const char *attester, *nonce; /* as they came; NULL: none */
 };
 
 /* NULL, or what is wrong. */
@@ -57,6 +60,8 @@ static const char *read_subject(json_t *request, struct subject *ret)
 	size_t len = key ? strlen(key) / 2 : 0;
 
 	ret->application = json_string_value(json_object_get(request, "application"));
+	ret->attester = key;
+	ret->nonce = json_string_value(json_object_get(request, "nonce"));
 	ret->after = json_integer_value(json_object_get(request, "after"));
 	if (ret->application && !application_name_valid(ret->application))
 		return "not an application's name";
@@ -180,12 +185,40 @@ static json_t *do_demand(struct control *c, const struct subject *s)
 	return r < 0 ? failed(strerror(-r)) : json_pack("{s:b}", "ok", 1);
 }
 
+static json_t *do_result(struct control *c, const struct subject *s)
+{
+	const struct results_wanted wanted = {
+		.application = s->application,
+		.attester = s->attester,
+		.nonce = s->nonce,
+		.now = c->clock().at_ns / 1000000000,
+	};
+	json_t *list;
+	int r;
+
+	if (!s->application)
+		return failed("which application?");
+	r = results_sign(c->results, c->store, &wanted, &list);
+	if (r == 0)
+		return json_pack("{s:b, s:o}", "ok", 1, "results", list);
+	return failed(r == -ENOTSUP  ? "results are not signed here: results.key is not configured"
+		      : r == -ENOENT ? "no machine has shown this application"
+		      : r == -EINVAL ? "a nonce has 8 to 88 characters"
+				     : strerror(-r));
+}
+
+void control_use_results(struct control *c, const struct results *results)
+{
+	c->results = results;
+}
+
 static const struct {
 	const char *name;
 	json_t *(*answer)(struct control *c, const struct subject *s);
 } commands[] = {
 	{ "fleet", do_fleet },	   { "log", do_log },	    { "verify", do_verify },
 	{ "readmit", do_readmit }, { "forget", do_forget }, { "demand", do_demand },
+	{ "result", do_result },
 };
 
 json_t *control_answer(struct control *c, struct view request)

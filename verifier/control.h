@@ -10,7 +10,7 @@ struct event_base;
 /*
  * The operator's socket: mode 0600, one request a connection, a JSON object on a
  * line; the answer is a JSON object, and the end. {"do": "fleet"}, "log", "verify", "readmit",
- * "demand", "forget". "ok" in the answer, and "error" where it is false.
+ * "demand", "forget", "result". "ok" in the answer, and "error" where it is false.
  */
 struct control;
 
@@ -26,6 +26,11 @@ MUST_CHECK int control_open(struct event_base *base, const char *path, struct st
 			    struct store_time (*clock)(void), control_demand_fn demand, void *arg,
 			    struct control **ret);
 void control_close(struct control *c);
+
+struct results;
+
+/* What signs attestation results; lent, and used from then on. */
+void control_use_results(struct control *c, const struct results *results);
 
 /* Answers one request: never NULL but for want of memory. For the socket above, and tests. */
 json_t *control_answer(struct control *c, struct view request);

@@ -13,6 +13,7 @@
 #include "control.h"
 #include "keeper.h"
 #include "log.h"
+#include "results.h"
 
 /* The keeper as a process: its loop, and what is around keeper_handle(). */
 struct keeper_loop {
@@ -169,7 +170,8 @@ static void loop_done(struct keeper_loop *l)
 }
 
 static int open_vault(const struct verifier_config *config, const char *directory,
-		      const struct policies *policies, struct vault *ret)
+		      const struct policies *policies, struct vault *ret,
+		      struct results *ret_results)
 {
 	CLEANUP(cleanup_mem) char *error = NULL;
 	int r;
@@ -182,6 +184,8 @@ static int open_vault(const struct verifier_config *config, const char *director
 	r = vault_load(config, directory, ret, &error);
 	if (r == 0)
 		r = vault_check(ret, policies, &error);
+	if (r == 0)
+		r = results_load(config, directory, ret_results, &error);
 	if (r < 0) {
 		log_error("%s", error ? error : strerror(-r));
 		return 2;
@@ -193,6 +197,7 @@ int keeper_main(const struct verifier_config *config, const char *directory,
 		const struct policies *policies, int fd, struct store_time (*clock)(void))
 {
 	CLEANUP(cleanup_mem) char *path = config_path(directory, config->store);
+	struct results results = { 0 };
 	struct vault vault = { 0 };
 	struct keeper_loop l = {
 		.keeper = { .policies = policies,
@@ -210,19 +215,22 @@ int keeper_main(const struct verifier_config *config, const char *directory,
 	/* Secrets are in here: no core dump, no tracing by a process of the same user. */
 	if (prctl(PR_SET_DUMPABLE, 0) < 0)
 		log_warning("continuing without PR_SET_DUMPABLE: %s", strerror(errno));
-	l.exit_status = open_vault(config, directory, policies, &vault);
+	l.exit_status = open_vault(config, directory, policies, &vault, &results);
 	if (l.exit_status == 0) {
 		r = path ? store_open(path, false, &l.keeper.store, why, sizeof(why)) : -ENOMEM;
 		if (r < 0)
 			log_error("%s: %s", path ? path : config->store, why);
 		else
 			r = start_loop(&l, fd, config->control_socket);
-		if (r < 0)
+		if (r < 0) {
 			l.exit_status = 3;
-		else
+		} else {
+			control_use_results(l.control, &results);
 			event_base_dispatch(l.base);
+		}
 	}
 	loop_done(&l);
+	results_done(&results);
 	vault_done(&vault);
 	secret_heap_close();
 	return l.exit_status;

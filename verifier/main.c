@@ -14,6 +14,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "policies.h"
+#include "results.h"
 #include "server.h"
 #include "server_tls.h"
 
@@ -105,6 +106,7 @@ static int check(const struct verifier_config *config, const char *directory,
 	CLEANUP(cleanup_mem) char *error = NULL;
 	struct vault vault = { 0 };
 	struct trust trust = { 0 };
+	struct results results = { 0 };
 	SSL_CTX *tls = NULL;
 	int r;
 
@@ -121,6 +123,12 @@ static int check(const struct verifier_config *config, const char *directory,
 		r = -EINVAL;
 	}
 	trust_done(&trust);
+	free(TAKE(error));
+	if (results_load(config, directory, &results, &error) < 0) {
+		log_error("%s", error ? error : "no memory");
+		r = -EINVAL;
+	}
+	results_done(&results);
 	if (server_tls_open(config, directory, &tls) < 0)
 		r = -EINVAL;
 	SSL_CTX_free(tls);

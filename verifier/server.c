@@ -16,6 +16,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "results.h"
 #include "sandbox.h"
 #include "server_dial.h"
 #include "server_tls.h"
@@ -282,6 +283,8 @@ static int start(struct server *s, const char *directory, int fd, unsigned int a
 	if (r == 0)
 		r = listen_all(s);
 	if (r == 0)
+		r = results_http_open(s->base, s->config, directory, &s->results);
+	if (r == 0)
 		r = server_dial_all(s);
 	if (r == 0)
 		r = keeper_client_new(s->base, fd, on_unasked, on_lost, s, &s->keeper);
@@ -305,6 +308,7 @@ static void stop(struct server *s)
 	struct session *session, *next;
 
 	server_dial_done(s);
+	results_http_close(s->results);
 	for (session = LIST_FIRST(&s->sessions); session; session = next) {
 		next = LIST_NEXT(session, next);
 		session_free(session);

@@ -48,6 +48,7 @@ struct server {
 	struct server_dial *dials;
 	size_t n_dials;
 	struct event *alive;
+	struct results_http *results; /* NULL: none are served */
 	LIST_HEAD(, session) sessions;
 	size_t n_sessions;
 	size_t n_large_fresh;

@@ -22,12 +22,13 @@ static int each(sqlite3_stmt *q, json_t *list, json_t *(*row)(sqlite3_stmt *q))
 
 static json_t *application_row(sqlite3_stmt *q)
 {
-	return json_pack("{s:o, s:o, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:o}", "application",
+	return json_pack("{s:o, s:o, s:I, s:I, s:b, s:b, s:b, s:I, s:I, s:o, s:o}", "application",
 			 store_json_text(sql_text(q, 0)), "run", store_json_hex(sql_blob(q, 1)),
 			 "stage", (json_int_t)sql_int(q, 2), "sequence", (json_int_t)sql_int(q, 3),
 			 "latched", sql_int(q, 4) != 0, "delivered", sql_int(q, 5) != 0, "accepted",
 			 sql_int(q, 6) != 0, "last_evidence", (json_int_t)sql_int(q, 7), "last_ns",
-			 (json_int_t)sql_int(q, 8), "reasons", json_loads(sql_text(q, 9), 0, NULL));
+			 (json_int_t)sql_int(q, 8), "reasons", json_loads(sql_text(q, 9), 0, NULL),
+			 "kind", store_json_text(sql_text(q, 10)));
 }
 
 static int applications_of(struct store *s, int64_t attester, const char *application, json_t *list)
@@ -43,7 +44,7 @@ static int applications_of(struct store *s, int64_t attester, const char *applic
 		" SELECT n.application, coalesce(r.run_id, x''), coalesce(r.passed, 0),"
 		" coalesce(r.sequence, 0), EXISTS (SELECT 1 FROM latches l WHERE l.attester ="
 		" ?1 AND l.application = n.application), coalesce(r.delivered, 0), e.accepted,"
-		" e.id, e.received_ns, e.reasons"
+		" e.id, e.received_ns, e.reasons, e.kind"
 		" FROM names n JOIN evidence e ON e.id = n.id LEFT JOIN runs r ON r.id ="
 		" (SELECT max(r2.id) FROM runs r2 WHERE r2.attester = ?1 AND r2.application ="
 		" n.application) WHERE ?2 IS NULL OR n.application = ?3"
