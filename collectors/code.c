@@ -84,6 +84,11 @@ static int own_vdso(struct code *x)
 	return digest_of(HASH_SHA256, x->vdso, &x->vdso_digest);
 }
 
+static bool is_known(void *arg, uint64_t device, uint64_t inode)
+{
+	return code_file_find(arg, device, inode) != NULL;
+}
+
 static int code_open(struct target *t, struct collector **ret)
 {
 	CLEANUP(code_freep) struct code *x = calloc(1, sizeof(*x));
@@ -96,6 +101,10 @@ static int code_open(struct target *t, struct collector **ret)
 	x->text = BYTES_INIT(64 * 1024 * 1024);
 	x->memory = BYTES_INIT(ANONYMOUS_HASH_MAX);
 	r = code_files_new(&x->files);
+	if (r == 0) {
+		x->ways.is_known = is_known;
+		x->ways.known_arg = x->files;
+	}
 	if (r == 0)
 		r = hasher_new(HASH_SHA256, &x->hasher);
 	if (r == 0)
@@ -367,6 +376,28 @@ static int add_aliases(struct code *x, struct mi *mi)
 	return r;
 }
 
+/* Until the next node a change of what is mapped now is an event. */
+static int watch_mapped(const struct code *x)
+{
+	size_t n = code_files_count(x->files);
+	struct target_file *files;
+	int r;
+
+	if (!x->target->watch)
+		return 0;
+	files = calloc(n + 1, sizeof(*files));
+	if (!files)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const struct code_file *f = code_file_at(x->files, i);
+
+		files[i] = (struct target_file){ f->device, f->inode };
+	}
+	r = x->target->watch(x->target, TARGET_FILES_MAPPED, files, n);
+	free(files);
+	return r;
+}
+
 static int code_collect(struct collector *c, const struct collector_time *time, struct mi *mi)
 {
 	struct code *x = (struct code *)c;
@@ -384,6 +415,8 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 		r = collect_process(x, mi, i, out, &why);
 	if (r == 0)
 		r = add_aliases(x, mi);
+	if (r == 0)
+		r = watch_mapped(x);
 	if (r < 0)
 		return r;
 	code_objects_end(x->objects);

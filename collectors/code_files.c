@@ -115,6 +115,11 @@ static void forget_objects(struct code_files *f)
 	}
 }
 
+size_t code_files_count(const struct code_files *f)
+{
+	return f->n;
+}
+
 void code_files_begin(struct code_files *f)
 {
 	f->node++;

@@ -83,6 +83,30 @@ static void take_turns(struct found_list *l)
 		l->items[i]->due = 1 + (uint32_t)(i % STATIC_FILES_NODES);
 }
 
+/* From now on a change of what was measured is an event; directories change with what is in them. */
+static int watch_measured(const struct static_files *s)
+{
+	const struct found_list *l = &s->now.found;
+	struct target_file *files;
+	size_t n = 0;
+	int r;
+
+	if (!s->target->watch)
+		return 0;
+	files = calloc(l->n + 1, sizeof(*files));
+	if (!files)
+		return -ENOMEM;
+	for (size_t i = 0; i < l->n; i++) {
+		const struct found *f = l->items[i];
+
+		if (S_ISREG(f->mode) || S_ISLNK(f->mode))
+			files[n++] = (struct target_file){ f->id.device, f->id.inode };
+	}
+	r = s->target->watch(s->target, TARGET_FILES_MEASURED, files, n);
+	free(files);
+	return r;
+}
+
 /* From now on this is what the files are and should be. Takes g over. */
 static int begin_with(struct static_files *s, struct gathered *g)
 {
@@ -104,7 +128,7 @@ static int begin_with(struct static_files *s, struct gathered *g)
 	s->node = 0;
 	s->shipped = (struct digest){ 0 };
 	count_files(s);
-	return 0;
+	return watch_measured(s);
 }
 
 int static_files_baseline(struct collector *c, const struct measured *m)
@@ -137,9 +161,11 @@ static int measure_first(struct static_files *s, struct walk_count *read, char *
 }
 
 /* Takes over a later state of the files. */
-static void go_on_with(struct static_files *s, struct found_list *l)
+static int go_on_with(struct static_files *s, struct found_list *l)
 {
-	if (lists_differ(&s->now.found, l)) {
+	bool changed = lists_differ(&s->now.found, l);
+
+	if (changed) {
 		bytes_done(&s->text);
 		s->m = (struct digest){ 0 };
 	}
@@ -148,6 +174,7 @@ static void go_on_with(struct static_files *s, struct found_list *l)
 	*l = (struct found_list){ 0 };
 	s->differs = lists_differ(&s->baseline, &s->now.found);
 	count_files(s);
+	return changed ? watch_measured(s) : 0;
 }
 
 /* What programs need, found anew: where a file changed, other libraries may be loaded. */
@@ -166,8 +193,7 @@ static int resolve_again(struct static_files *s, const struct walk_options *o,
 	walk_roots_done(&s->now.roots);
 	s->now.roots = g.roots;
 	g.roots = (struct walk_roots){ 0 };
-	go_on_with(s, &g.found);
-	return 0;
+	return go_on_with(s, &g.found);
 }
 
 static int measure_again(struct static_files *s, struct walk_count *read, char **ret_path)
@@ -187,7 +213,9 @@ static int measure_again(struct static_files *s, struct walk_count *read, char *
 	if (r < 0)
 		return r;
 	changed = lists_differ(&s->now.found, &l);
-	go_on_with(s, &l);
+	r = go_on_with(s, &l);
+	if (r < 0)
+		return r;
 	if (!changed && s->node % STATIC_FILES_NODES != 0)
 		return 0;
 	o.known = &s->now.found;

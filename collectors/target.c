@@ -23,6 +23,26 @@ static struct target_state *state_of(struct target *t)
 	return (struct target_state *)t;
 }
 
+static int watch(struct target *t, enum target_files which, const struct target_file *files,
+		 size_t n)
+{
+	static const enum follow_watch_set sets[] = {
+		[TARGET_FILES_MEASURED] = FOLLOW_WATCH_MEASURED,
+		[TARGET_FILES_MAPPED] = FOLLOW_WATCH_MAPPED,
+	};
+	struct follow_file *keys = calloc(n + 1, sizeof(*keys));
+	int r;
+
+	if (!keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		keys[i] = follow_file_of(files[i].device, files[i].inode);
+	r = follow_watch(t->follow, t->slot, sets[which], keys, n);
+	free(keys);
+	/* Whatever else it is, the files that are not watched are counted: follow_unwatched. */
+	return r == -ENOMEM ? r : 0;
+}
+
 int target_new(const struct target_config *config, int parent_fd, const char *parent_path,
 	       struct follow *follow, struct target **ret)
 {
@@ -54,6 +74,7 @@ int target_new(const struct target_config *config, int parent_fd, const char *pa
 		if (r < 0)
 			return r;
 		t->follow = follow;
+		t->watch = watch;
 		r = follow_attach_cgroup(follow, t->slot, t->cgroup_fd, t->cgroup_id);
 		if (r < 0)
 			return r;

@@ -29,22 +29,50 @@ static uint64_t since_previous(const struct judging *j, const Assay__EventCounte
 	return now->total - before->total;
 }
 
+/* By all causes; an assayd that does not sum up has its dropped records. */
+static uint64_t all_lost(const Assay__Loss *loss)
+{
+	return loss->lost > loss->dropped ? loss->lost : loss->dropped;
+}
+
 /* The same for what was lost, as long as it is one daemon that counts. */
 static uint64_t lost_since_previous(const struct judging *j, const Assay__Loss *now)
 {
 	const Assay__Loss *before =
 		j->previous && j->previous->kernel ? j->previous->kernel->loss : NULL;
+	uint64_t lost = all_lost(now), window = now->window_lost;
 
-	if (!before || before->daemon_epoch != now->daemon_epoch ||
-	    before->dropped > now->dropped || now->dropped - before->dropped < now->window_dropped)
-		return now->window_dropped;
-	return now->dropped - before->dropped;
+	if (window < now->window_dropped)
+		window = now->window_dropped;
+	if (!before || before->daemon_epoch != now->daemon_epoch || all_lost(before) > lost ||
+	    lost - all_lost(before) < window)
+		return window;
+	return lost - all_lost(before);
+}
+
+/* ": ring_full 3, perf_lost 1", since the hooks were attached. */
+static const char *causes_text(const Assay__Loss *loss, char *to, size_t size)
+{
+	size_t n = 0;
+
+	to[0] = '\0';
+	for (size_t i = 0; i < loss->n_causes; i++) {
+		const char *cause = judge_text(loss->causes[i]->cause);
+
+		if (loss->causes[i]->count == 0 || strcmp(cause, "hook_absent") == 0)
+			continue;
+		n += (size_t)snprintf(to + n, size - n, "%s %s %llu", n ? "," : ":", cause,
+				      (unsigned long long)loss->causes[i]->count);
+		if (n >= size)
+			break;
+	}
+	return to;
 }
 
 static void judge_lost(const struct judging *j, const struct policy_limit *limit)
 {
 	const Assay__KernelEvents *item = j->mi->kernel;
-	char expected[JUDGE_TEXT_MAX];
+	char expected[JUDGE_TEXT_MAX], causes[JUDGE_TEXT_MAX];
 	struct judge_check c;
 	uint64_t lost;
 
@@ -57,22 +85,27 @@ static void judge_lost(const struct judging *j, const struct policy_limit *limit
 	if (!item->loss)
 		judge_unchecked(&c, "there is no account of loss");
 	else if (lost > limit->value)
-		judge_fail(&c, "%llu lost", (unsigned long long)lost);
+		judge_fail(&c, "%llu lost%s", (unsigned long long)lost,
+			   causes_text(item->loss, causes, sizeof(causes)));
 	else if (!item->loss->complete && lost == 0 && limit->rule.partial != PARTIAL_ACCEPT)
 		judge_unchecked(&c, "the account of loss is not complete");
 	judge_end(&c);
 }
 
-/* The last event of the kind that is not of its harmless form, which only reads state. */
-static const Assay__KernelEvent *last_attach(const Assay__KernelEvents *item, const char *kind)
+/* Of a foreign access: its harmless form, which only reads state. */
+static bool is_read(const Assay__KernelEvent *e)
 {
 	static const char reads[] = "read";
 
+	return strncmp(judge_text(e->detail), reads, strlen(reads)) == 0;
+}
+
+static const Assay__KernelEvent *last_attach(const Assay__KernelEvents *item, const char *kind)
+{
 	for (size_t i = item->n_events; i > 0; i--) {
 		const Assay__KernelEvent *e = item->events[i - 1];
 
-		if (strcmp(judge_text(e->kind), kind) == 0 &&
-		    strncmp(judge_text(e->detail), reads, strlen(reads)) != 0)
+		if (strcmp(judge_text(e->kind), kind) == 0 && !is_read(e))
 			return e;
 	}
 	return NULL;
@@ -148,9 +181,22 @@ static void judge_exec(const struct judging *j, const struct policy_paths *rule)
 	judge_end(&c);
 }
 
+/* The reason that the matrix gives. */
+static const char *why_not_covered(const Assay__KernelEvents *item, const char *id, char *to,
+				   size_t size)
+{
+	to[0] = '\0';
+	for (size_t i = 0; i < item->n_not_covered; i++) {
+		if (strcmp(judge_text(item->not_covered[i]->id), id) == 0)
+			snprintf(to, size, ": %s", judge_text(item->not_covered[i]->why));
+	}
+	return to;
+}
+
 static void judge_require(const struct judging *j, const struct policy_kernel *k)
 {
 	const Assay__KernelEvents *item = j->mi->kernel;
+	char why[JUDGE_TEXT_MAX];
 	struct judge_check c;
 
 	if (!judge_begin(&c, j, &k->rule, JUDGE_VALUE, "dynamic.kernel.require",
@@ -162,8 +208,115 @@ static void judge_require(const struct judging *j, const struct policy_kernel *k
 		for (size_t n = 0; n < item->n_covers && !covered; n++)
 			covered = strcmp(judge_text(item->covers[n]), k->require[i]) == 0;
 		if (!covered)
-			judge_fail(&c, "%s is not covered", k->require[i]);
+			judge_fail(&c, "%s is not covered%s", k->require[i],
+				   why_not_covered(item, k->require[i], why, sizeof(why)));
 	}
+	judge_end(&c);
+}
+
+/* Events that a policy can deny: by their counters, which lose nothing. */
+static const struct {
+	const char *path, *expected;
+	const char *counters[4], *kinds[4]; /* of events, which explain */
+} rules[KERNEL_RULES] = {
+	[KERNEL_WX_MEMORY] = { "dynamic.kernel.wx_memory", "no memory writable and executable",
+			       { "wx_memory" }, { "wx_memory" } },
+	[KERNEL_ANONYMOUS_CODE] = { "dynamic.kernel.anonymous_code",
+				    "no executable memory that is no file's",
+				    { "code_anonymous", "wx_memory" },
+				    { "code_anonymous", "wx_memory" } },
+	[KERNEL_MOVED_CODE] = { "dynamic.kernel.moved_code", "no executable memory moved",
+				{ "code_moved" }, { "code_moved" } },
+	[KERNEL_FILE_CHANGED] = { "dynamic.kernel.file_changed",
+				  "no change of a measured or mapped file",
+				  { "file_changed" }, { "file_changed" } },
+	[KERNEL_FOREIGN_READ] = { "dynamic.kernel.foreign_read",
+				  "nobody reads its environment or mappings",
+				  { "foreign_environ", "foreign_maps" }, { "foreign_access" } },
+	[KERNEL_SIGNALS] = { "dynamic.kernel.signals", "no signal from other processes",
+			     { "signal" }, { "signal" } },
+	[KERNEL_EXEC_MEMORY] = { "dynamic.kernel.exec_memory",
+				 "no program executed that is in memory alone",
+				 { "exec_memfd", "exec_deleted", "exec_tmpfs" }, { NULL } },
+	[KERNEL_IO_URING] = { "dynamic.kernel.io_uring", "no ring of io_uring", { "io_uring" },
+			      { "io_uring" } },
+	[KERNEL_CREDENTIALS] = { "dynamic.kernel.credentials", "no change of credentials",
+				 { "credentials", "exec_privileged" },
+				 { "credentials" } },
+	[KERNEL_USERFAULTFD] = { "dynamic.kernel.userfaultfd", "no userfaultfd", { "userfaultfd" },
+				 { "userfaultfd" } },
+	[KERNEL_ASSAYD_ACCESS] = { "dynamic.kernel.assayd_access",
+				   "nobody reaches into assayd's processes", { "assayd_access" },
+				   { NULL } },
+	[KERNEL_BPF] = { "dynamic.kernel.bpf", "nobody else gives the kernel programs",
+			 { "bpf_calls" }, { NULL } },
+};
+
+/* True of an exec with the note "memfd" for the counter "exec_memfd". */
+static bool has_note(const Assay__KernelEvent *e, const char *counter)
+{
+	static const char prefix[] = "exec_";
+
+	if (strncmp(counter, prefix, strlen(prefix)) != 0)
+		return false;
+	for (size_t i = 0; i < e->n_notes; i++) {
+		if (strcmp(judge_text(e->notes[i]), counter + strlen(prefix)) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool explains(const Assay__KernelEvent *e, enum policy_kernel_rule which)
+{
+	for (size_t i = 0; i < 4 && rules[which].kinds[i]; i++) {
+		if (strcmp(judge_text(e->kind), rules[which].kinds[i]) == 0)
+			return which != KERNEL_FOREIGN_READ || is_read(e);
+	}
+	for (size_t i = 0; i < 4 && rules[which].counters[i]; i++) {
+		if (has_note(e, rules[which].counters[i]))
+			return true;
+	}
+	return false;
+}
+
+static const Assay__KernelEvent *last_of(const Assay__KernelEvents *item,
+					 enum policy_kernel_rule which)
+{
+	for (size_t i = item->n_events; i > 0; i--) {
+		if (explains(item->events[i - 1], which))
+			return item->events[i - 1];
+	}
+	return NULL;
+}
+
+static void judge_event(const struct judging *j, const struct policy_kernel *k,
+			enum policy_kernel_rule which)
+{
+	struct policy_rule rule = judge_setting(k->events[which], &k->rule);
+	const Assay__KernelEvents *item = j->mi->kernel;
+	const Assay__KernelEvent *e;
+	struct judge_check c;
+	uint64_t n = 0;
+
+	if (!judge_begin(&c, j, &rule, JUDGE_ABSENCE, rules[which].path, rules[which].expected,
+			 item))
+		return;
+	for (size_t i = 0; i < 4 && rules[which].counters[i]; i++) {
+		const char *kind = rules[which].counters[i];
+		const Assay__EventCounter *counter = counter_of(item, kind);
+
+		if (counter)
+			n += since_previous(j, counter, kind);
+		else
+			judge_unchecked(&c, "%s is not counted on that machine", kind);
+	}
+	e = n > 0 ? last_of(item, which) : NULL;
+	if (e)
+		judge_fail(&c, "%llu, the last known: %s, process %u, by process %u, %s",
+			   (unsigned long long)n, judge_text(e->kind), e->pid,
+			   e->actor ? e->actor : e->pid, judge_text(e->detail));
+	else if (n > 0)
+		judge_fail(&c, "%llu, without detail", (unsigned long long)n);
 	judge_end(&c);
 }
 
@@ -180,6 +333,10 @@ void judge_kernel(const struct judging *j)
 		judge_foreign(j, k);
 	if (k->exec)
 		judge_exec(j, k->exec);
+	for (size_t i = 0; i < KERNEL_RULES; i++) {
+		if (judge_wanted(k->events[i]))
+			judge_event(j, k, i);
+	}
 	if (k->n_require > 0)
 		judge_require(j, k);
 }

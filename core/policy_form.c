@@ -141,10 +141,24 @@ static const cyaml_schema_field_t paths_fields[] = {
 	CYAML_FIELD_END,
 };
 
+#define KERNEL_EVENT(key, which) FORM_WORD(key, struct policy_kernel, events[which], settings)
+
 static const cyaml_schema_field_t kernel_fields[] = {
 	RULE(policy_kernel),
 	FORM_PART("lost", struct policy_kernel, lost, max_fields),
 	FORM_WORD("foreign_access", struct policy_kernel, foreign_access, settings),
+	KERNEL_EVENT("wx_memory", KERNEL_WX_MEMORY),
+	KERNEL_EVENT("anonymous_code", KERNEL_ANONYMOUS_CODE),
+	KERNEL_EVENT("moved_code", KERNEL_MOVED_CODE),
+	KERNEL_EVENT("file_changed", KERNEL_FILE_CHANGED),
+	KERNEL_EVENT("foreign_read", KERNEL_FOREIGN_READ),
+	KERNEL_EVENT("signals", KERNEL_SIGNALS),
+	KERNEL_EVENT("exec_memory", KERNEL_EXEC_MEMORY),
+	KERNEL_EVENT("io_uring", KERNEL_IO_URING),
+	KERNEL_EVENT("credentials", KERNEL_CREDENTIALS),
+	KERNEL_EVENT("userfaultfd", KERNEL_USERFAULTFD),
+	KERNEL_EVENT("assayd_access", KERNEL_ASSAYD_ACCESS),
+	KERNEL_EVENT("bpf", KERNEL_BPF),
 	FORM_PART("exec", struct policy_kernel, exec, paths_fields),
 	FORM_TEXTS("require", struct policy_kernel, require, n_require, POLICY_LIST_MAX),
 	CYAML_FIELD_END,

@@ -134,10 +134,27 @@ struct policy_paths {
 	uint32_t n_allow;
 };
 
+enum policy_kernel_rule {
+	KERNEL_WX_MEMORY,
+	KERNEL_ANONYMOUS_CODE,
+	KERNEL_MOVED_CODE,
+	KERNEL_FILE_CHANGED,
+	KERNEL_FOREIGN_READ,
+	KERNEL_SIGNALS,
+	KERNEL_EXEC_MEMORY,
+	KERNEL_IO_URING,
+	KERNEL_CREDENTIALS,
+	KERNEL_USERFAULTFD,
+	KERNEL_ASSAYD_ACCESS,
+	KERNEL_BPF,
+	KERNEL_RULES,
+};
+
 struct policy_kernel {
 	struct policy_rule rule;
 	struct policy_limit *lost;
 	enum policy_setting foreign_access;
+	enum policy_setting events[KERNEL_RULES];
 	struct policy_paths *exec;
 	char **require;
 	uint32_t n_require;

@@ -315,12 +315,6 @@ int application_new(struct daemon *d, const struct config_application *config, i
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return -ENOMEM;
-	for (size_t i = 0; i < config->n_nodes; i++) {
-		if (config->nodes[i].events & CONFIG_EVENT_WX_MEMORY)
-			log_warning("%s: on: event, wx_memory: not noticed by this version; "
-				    "continuing without",
-				    config->name);
-	}
 	a->daemon = d;
 	a->config = config;
 	a->index = index;

@@ -75,6 +75,7 @@ static const struct {
 	{ "exit", CONFIG_EVENT_EXIT },
 	{ "foreign_access", CONFIG_EVENT_FOREIGN },
 	{ "wx_memory", CONFIG_EVENT_WX_MEMORY },
+	{ "file_changed", CONFIG_EVENT_FILE_CHANGED },
 };
 
 static uint32_t event_of(const char *name)
@@ -97,7 +98,8 @@ static void read_events(struct config_reading *x, const char *node, const struct
 		snprintf(key, sizeof(key), "of[%zu]", i);
 		if (event == 0)
 			expect(x, node, key,
-			       "one of exec, listen, connect, exit, foreign_access, wx_memory",
+			       "one of exec, listen, connect, exit, foreign_access, "
+			       "wx_memory, file_changed",
 			       f->of[i]);
 		n->events |= event;
 	}

@@ -135,6 +135,8 @@ static const struct {
 	{ FOLLOW_CONNECT, CONFIG_EVENT_CONNECT, "connect" },
 	{ FOLLOW_EXIT, CONFIG_EVENT_EXIT, "exit" },
 	{ FOLLOW_FOREIGN, CONFIG_EVENT_FOREIGN, "foreign_access" },
+	{ FOLLOW_WX_MEMORY, CONFIG_EVENT_WX_MEMORY, "wx_memory" },
+	{ FOLLOW_FILE_CHANGED, CONFIG_EVENT_FILE_CHANGED, "file_changed" },
 };
 
 static void on_record(void *arg, const struct follow_record *record)
@@ -143,6 +145,9 @@ static void on_record(void *arg, const struct follow_record *record)
 	char reason[SCHEDULE_REASON_MAX];
 	int r;
 
+	/* Looking at it, as ps does, is counted and makes no measurement. */
+	if (record->kind == FOLLOW_FOREIGN && FOLLOW_ACCESS_LOOKS(record->value))
+		return;
 	for (size_t i = 0; i < ARRAY_LEN(event_nodes); i++) {
 		if (event_nodes[i].kind != record->kind)
 			continue;
@@ -219,7 +224,8 @@ static int open_chip(struct daemon *d)
 
 static int open_kernel_side(struct daemon *d)
 {
-	struct follow_options options = { .now_boottime_ns = schedule_boottime_ns() };
+	struct follow_options options = { .now_boottime_ns = schedule_boottime_ns(),
+					  .full = d->config->hooks_full };
 	char why[MONITOR_WHY_MAX] = "";
 	int r;
 
@@ -233,6 +239,8 @@ static int open_kernel_side(struct daemon *d)
 		log_warning("no eBPF: %s; continuing without, and every MI says so", d->follow_why);
 		return 0;
 	}
+	if (d->net_pid > 0 && follow_add_own(d->follow, d->net_pid) < 0)
+		log_warning("access to the net process cannot be counted; continuing without");
 	follow_listen(d->follow, on_record, d);
 	d->follow_readable = event_new(d->base, follow_events_fd(d->follow), EV_READ | EV_PERSIST,
 				       on_follow_readable, d);

@@ -42,6 +42,17 @@ struct target_process {
 	int proc_fd; /* /proc/PID, open; -1 once the process is gone */
 };
 
+/* A file as the kernel has it, whatever name leads there. */
+struct target_file {
+	uint64_t device; /* st_dev */
+	uint64_t inode;
+};
+
+enum target_files {
+	TARGET_FILES_MEASURED, /* what static measurement read */
+	TARGET_FILES_MAPPED,   /* what is mapped as code */
+};
+
 struct follow; /* the eBPF side, shared by all applications: follow.h in collectors/ */
 
 struct target {
@@ -52,6 +63,13 @@ struct target {
 	struct follow *follow; /* NULL where eBPF cannot be used */
 	const char *follow_why; /* then, why */
 	uint32_t slot;        /* its number in the eBPF maps */
+
+	/*
+	 * Has changes of these files counted from here on, instead of those that were named before;
+	 * NULL where nothing can. What cannot be watched shows in the loss of MI item 10. -ENOMEM.
+	 */
+	int (*watch)(struct target *t, enum target_files which, const struct target_file *files,
+		     size_t n);
 
 	pid_t root_pid; /* first process; 0 before start */
 	uint64_t started_boottime_ns, started_realtime_ns;

@@ -229,6 +229,80 @@ static void uncounted_access(struct mi *mi)
 	mi->msg->kernel->counters[1]->kind = (char *)"other";
 }
 
+static void lost_by_cause(struct mi *mi)
+{
+	Assay__Loss *loss = mi->msg->kernel->loss;
+	Assay__LossCause *c = MI_MESSAGE(mi, Assay__LossCause, assay__loss_cause__init);
+
+	assert_non_null(c);
+	c->cause = (char *)"perf_lost";
+	c->count = 2;
+	assert_int_equal(mi_push(mi, &loss->n_causes, &loss->causes, c), 0);
+	loss->lost = loss->window_lost = 2;
+	loss->complete = false;
+}
+
+static void not_covered(struct mi *mi)
+{
+	Assay__KernelEvents *k = mi->msg->kernel;
+	Assay__NotCovered *n = MI_MESSAGE(mi, Assay__NotCovered, assay__not_covered__init);
+
+	assert_non_null(n);
+	n->id = (char *)"T15";
+	n->why = (char *)"needs hooks: full (sys_exit_openat)";
+	assert_int_equal(mi_push(mi, &k->n_not_covered, &k->not_covered, n), 0);
+}
+
+static void all_counted(struct mi *mi)
+{
+	static const char *const kinds[] = {
+		"wx_memory",	 "code_anonymous", "code_moved",   "file_changed",
+		"foreign_environ", "foreign_maps",   "signal",	   "exec_memfd",
+		"exec_deleted",	 "exec_tmpfs",	   "io_uring",	   "credentials",
+		"exec_privileged", "userfaultfd",    "assayd_access", "bpf_calls",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		assert_int_equal(add_counter(mi, kinds[i], 0), 0);
+}
+
+static void wx_memory(struct mi *mi)
+{
+	assert_int_equal(add_counter(mi, "wx_memory", 1), 0);
+	assert_int_equal(add_counter(mi, "code_anonymous", 0), 0);
+	assert_int_equal(add_event(mi, "wx_memory", "rwx //anon"), 0);
+}
+
+static void file_changed(struct mi *mi)
+{
+	assert_int_equal(add_counter(mi, "file_changed", 3), 0);
+	assert_int_equal(add_event(mi, "file_changed", "libapp.so, content, by cp"), 0);
+}
+
+static void from_memory(struct mi *mi)
+{
+	assert_int_equal(add_counter(mi, "exec_deleted", 0), 0);
+	assert_int_equal(add_counter(mi, "exec_tmpfs", 0), 0);
+	assert_int_equal(add_counter(mi, "exec_memfd", 1), 0);
+}
+
+static void from_memory_by_name(struct mi *mi)
+{
+	Assay__KernelEvent *e;
+
+	from_memory(mi);
+	assert_int_equal(add_event(mi, "exec", "/proc/self/fd/3"), 0);
+	e = mi->msg->kernel->events[mi->msg->kernel->n_events - 1];
+	assert_int_equal(mi_push(mi, &e->n_notes, &e->notes, (char *)"memfd"), 0);
+}
+
+static void other_events(struct mi *mi)
+{
+	all_counted(mi);
+	for (size_t i = 0; i < mi->msg->kernel->n_counters; i++)
+		mi->msg->kernel->counters[i]->window = mi->msg->kernel->counters[i]->total = 1;
+}
+
 static void foreign_exec(struct mi *mi)
 {
 	mi->msg->kernel->counters[0]->window = mi->msg->kernel->counters[0]->total = 2;
@@ -594,6 +668,62 @@ static const struct {
 	  "dynamic.kernel.exec", "executed /bin/sh" },
 	{ "a program past the list", "kernel: {exec: {allow: [/usr/bin/app]}}", unlisted_exec,
 	  UNCHECKED, "dynamic.kernel.exec", "1 programs" },
+	{ "a loss of another cause", "kernel: {lost: {max: 1}}", lost_by_cause, FAILS,
+	  "dynamic.kernel.lost", "2 lost: perf_lost 2" },
+	{ "memory writable and executable", "kernel: {wx_memory: deny}", wx_memory, FAILS,
+	  "dynamic.kernel.wx_memory", "1, the last known: wx_memory" },
+	{ "the same is executable memory of no file", "kernel: {anonymous_code: deny}", wx_memory,
+	  FAILS, "dynamic.kernel.anonymous_code", "rwx //anon" },
+	{ "memory that nobody watches", "kernel: {wx_memory: deny}", UNCHANGED, UNCHECKED,
+	  "dynamic.kernel.wx_memory", "not counted" },
+	{ "a measured file that changed", "kernel: {file_changed: deny}", file_changed, FAILS,
+	  "dynamic.kernel.file_changed", "libapp.so, content, by cp" },
+	{ "a changed file that only warns", "kernel: {file_changed: warn}", file_changed, WARNS,
+	  "dynamic.kernel.file_changed", "3" },
+	{ "a changed file that may", "kernel: {file_changed: allow, lost: {max: 0}}", file_changed,
+	  PASSES, NULL, NULL },
+	{ "a program from memory", "kernel: {exec_memory: deny}", from_memory, FAILS,
+	  "dynamic.kernel.exec_memory", "1, without detail" },
+	{ "a program from memory, by name", "kernel: {exec_memory: deny}", from_memory_by_name,
+	  FAILS, "dynamic.kernel.exec_memory", "/proc/self/fd/3" },
+	{ "none: wx_memory", "kernel: {wx_memory: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: wx_memory", "kernel: {wx_memory: deny}", other_events, FAILS,
+	  "dynamic.kernel.wx_memory", "without detail" },
+	{ "none: anonymous_code", "kernel: {anonymous_code: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: anonymous_code", "kernel: {anonymous_code: deny}", other_events, FAILS,
+	  "dynamic.kernel.anonymous_code", "without detail" },
+	{ "none: moved_code", "kernel: {moved_code: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: moved_code", "kernel: {moved_code: deny}", other_events, FAILS,
+	  "dynamic.kernel.moved_code", "without detail" },
+	{ "none: file_changed", "kernel: {file_changed: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: file_changed", "kernel: {file_changed: deny}", other_events, FAILS,
+	  "dynamic.kernel.file_changed", "without detail" },
+	{ "none: foreign_read", "kernel: {foreign_read: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: foreign_read", "kernel: {foreign_read: deny}", other_events, FAILS,
+	  "dynamic.kernel.foreign_read", "read by ps" },
+	{ "none: signals", "kernel: {signals: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: signals", "kernel: {signals: deny}", other_events, FAILS,
+	  "dynamic.kernel.signals", "without detail" },
+	{ "none: exec_memory", "kernel: {exec_memory: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: exec_memory", "kernel: {exec_memory: deny}", other_events, FAILS,
+	  "dynamic.kernel.exec_memory", "without detail" },
+	{ "none: io_uring", "kernel: {io_uring: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: io_uring", "kernel: {io_uring: deny}", other_events, FAILS,
+	  "dynamic.kernel.io_uring", "without detail" },
+	{ "none: credentials", "kernel: {credentials: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: credentials", "kernel: {credentials: deny}", other_events, FAILS,
+	  "dynamic.kernel.credentials", "without detail" },
+	{ "none: userfaultfd", "kernel: {userfaultfd: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: userfaultfd", "kernel: {userfaultfd: deny}", other_events, FAILS,
+	  "dynamic.kernel.userfaultfd", "without detail" },
+	{ "none: assayd_access", "kernel: {assayd_access: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: assayd_access", "kernel: {assayd_access: deny}", other_events, FAILS,
+	  "dynamic.kernel.assayd_access", "without detail" },
+	{ "none: bpf", "kernel: {bpf: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: bpf", "kernel: {bpf: deny}", other_events, FAILS,
+	  "dynamic.kernel.bpf", "without detail" },
+	{ "what is not covered, and why", "kernel: {require: [T15]}", not_covered, FAILS,
+	  "dynamic.kernel.require", "T15 is not covered: needs hooks: full" },
 	{ "what is covered", "kernel: {require: [M01]}", UNCHANGED, PASSES, NULL, NULL },
 	{ "what is not covered", "kernel: {require: [M01, M02]}", UNCHANGED, FAILS,
 	  "dynamic.kernel.require", "M02" },
