@@ -34,12 +34,6 @@ static int memory(const struct victim_process *v, bool decisive)
 	return decisive ? read_proc(v->pid, "mem", v->stack) : 0;
 }
 
-/* T05: as much as a monitoring tool reads is the control. */
-static int environment(const struct victim_process *v, bool decisive)
-{
-	return read_proc(v->pid, decisive ? "environ" : "stat", 0);
-}
-
 /* T03 */
 static int peek(const struct victim_process *v, bool decisive)
 {
@@ -103,7 +97,6 @@ static int descriptor(const struct victim_process *v, bool decisive)
 }
 
 const struct attack read_attacks[] = {
-	{ "memory", memory }, { "environment", environment }, { "peek", peek },
-	{ "copy", copy },     { "checkpoint", checkpoint },   { "descriptor", descriptor },
-	{ NULL, NULL },
+	{ "memory", memory },	      { "peek", peek },		    { "copy", copy },
+	{ "checkpoint", checkpoint }, { "descriptor", descriptor }, { NULL, NULL },
 };

@@ -30,7 +30,7 @@ class Row:
         self.setup = more.pop("setup", None)     # done before the first measurement
         self.files = more.pop("files", None)     # measured as well: paths of the application
         self.alone = more.pop("alone", False)    # changes the machine: no other row beside it
-        self.known = more.pop("known", None)     # in words: why it is not found today
+        self.hooks = more.pop("hooks", "default")  # of assayd's configuration
         if more:
             raise TypeError(f"{identity}: {more}")
 
@@ -91,17 +91,18 @@ row("M06", "read-only-after-relocation page written", Target,
     ("dynamic.code.relro", r"{program}"))
 row("M07", "mprotect, patch, mprotect back", Target, inside("patch"), CODE_MODIFIED)
 row("M09", "patched, run, the private page dropped", Target, inside("patch-and-drop"),
-    ("dynamic.kernel.wx_memory", r"."))
+    ("dynamic.kernel.wx_memory", r"process {pid}"))
 row("M10", "anonymous memory over text", Target, inside("replace"),
     ("dynamic.code.anonymous", r"4096 bytes|r-xp"))
 row("M12", "code in a memory file", Target, inside("memory-file"),
     ("dynamic.code.files", r"memfd:code"))
 row("M14", "writable and executable memory", Target, inside("anonymous"),
     ("dynamic.code.anonymous", r"rwxp"))
-row("M15", "vDSO written", Redis, outside("vdso"), ("dynamic.code.vdso", r"process {pid}"))
+row("M15", "vDSO written", Redis, outside("vdso"), ("dynamic.code.modified_text", r"process {pid}: a vDSO that is not the kernel's"))
 row("M16", "uprobe on the program", Nginx, outside("uprobe"),
     ("dynamic.code.modified_text|dynamic.code.uprobes", r"."))
-row("M17", "hardware breakpoint", Redis, outside("breakpoint"), FOREIGN)
+row("M17", "hardware breakpoint", Redis, outside("breakpoint"),
+    ("dynamic.kernel.foreign_access", r"perf"), hooks="full")
 row("M18", "code in the unused end of a text page", Redis, outside("cave"), CODE_MODIFIED)
 row("M20", "text written through io_uring", Nginx, outside("text-uring"), CODE_MODIFIED)
 row("M21", "text patched through 32-bit system calls", Target, inside("patch-compat"),
@@ -179,12 +180,14 @@ def truncate(app, decisive):
 
 
 PLUGIN = ("dynamic.static_files.unchanged", r"plugin\.so")
-PLUGIN_CODE = ("dynamic.code.files", r"plugin\.so")
 for identity, title, attack in (("L04", "library overwritten in place", overwrite),
                                 ("L05", "library replaced by rename", rename_over),
                                 ("L16", "library written through MAP_SHARED", store),
                                 ("L19", "library truncated", truncate)):
-    row(identity, title, Target, attack, PLUGIN, PLUGIN_CODE, files=plugin, setup=load_plugin)
+    row(identity, title, Target, attack, PLUGIN,
+        ("dynamic.code.deleted", r"plugin\.so") if identity == "L05" else
+        ("dynamic.code.files", r"plugin\.so"), ("dynamic.kernel.file_changed", r"plugin\.so"),
+        files=plugin, setup=load_plugin)
 
 
 def gdb(*commands, pid=None):
@@ -232,7 +235,7 @@ EXECUTED = "dynamic.kernel.exec"
 row("X01", "dropped program executed", Target, inside("drop", var("dropped")),
     (EXECUTED, r"var/dropped"), ("dynamic.code.files", r"var/dropped"))
 row("X02", "program executed from memory", Target, inside("execute-memory"),
-    ("dynamic.code.files", r"memfd:program"), (EXECUTED, r"memfd|/dev/fd"))
+    ("dynamic.code.files", r"memfd:program"), ("dynamic.kernel.exec_memory", r"."))
 row("X03", "program executed from /dev/shm", Target,
     inside("drop", lambda app: f"/dev/shm/{os.path.basename(app.lab.dir)}"),
     (EXECUTED, r"/dev/shm/"), ("dynamic.code.files", r"/dev/shm/"))
@@ -268,11 +271,13 @@ def swapped(app, decisive):
 row("X05", "wrapper script swapped", Target, swapped,
     ("dynamic.static_files.unchanged", r"wrapper\.sh"), files=wrapper)
 row("X08", "setresuid", Target, inside("become"),
-    ("dynamic.process.credentials", r"."), user="root")
-row("X10", "capability raised", Target, inside("capability"),
-    ("dynamic.process.credentials|dynamic.process.capabilities", r"."), user="root")
-row("X11", "unshare", Target, inside("namespaces"), ("dynamic.process.namespaces", r"mnt"),
+    ("dynamic.processes.credentials", r"process {pid}"),
     user="root")
+row("X10", "capability raised", Target, inside("capability"),
+    ("dynamic.processes.credentials", r"process {pid}"),
+    user="root")
+row("X11", "unshare", Target, inside("namespaces"),
+    ("dynamic.processes.namespaces", r"process {pid}"))
 row("X14", "dropped program under another name", Target, inside("masquerade", var("nginx")),
     (EXECUTED, r"var/nginx"), ("dynamic.code.files", r"var/nginx"))
 
@@ -387,13 +392,23 @@ row("T03", "process_vm_readv", Node, outside("copy"), FOREIGN)
 row("T03", "gcore", Redis, lambda app, decisive: gcore(app, decisive), FOREIGN)
 row("T03", "descriptor taken by pidfd_getfd", Redis, outside("descriptor"), FOREIGN)
 row("T04", "killed with a core dump", Nginx, outside("abort"),
-    ("dynamic.kernel.signals", r"signal 6"))
-row("T05", "environment read", Redis, outside("environment"),
-    ("dynamic.kernel.foreign_access", r"environ"))
-row("T07", "sampled by perf with its stack", Redis, outside("sampling"), FOREIGN)
+    ("dynamic.kernel.signals", r"signal.*6"), policy={"kernel": {"signals": "deny"}})
+
+
+def read_environment(app, decisive):
+    """As much as a monitoring tool reads of any process is the control."""
+    with open(f"/proc/{app.pid}/{'environ' if decisive else 'stat'}", "rb") as f:
+        f.read()
+
+
+row("T05", "environment read", Redis, read_environment,
+    ("dynamic.kernel.foreign_read", r"read environ"),
+    policy={"kernel": {"foreign_read": "deny"}})
+row("T07", "sampled by perf with its stack", Redis, outside("sampling"),
+    ("dynamic.kernel.foreign_access", r"perf"), hooks="full")
 row("T11", "checkpoint", Redis, outside("checkpoint"), FOREIGN)
 row("T15", "memory read by a process of the same user", Redis, outside("memory", uid=65534),
-    FOREIGN)
+    FOREIGN, hooks="full")
 
 
 def gcore(app, decisive):
@@ -443,7 +458,8 @@ row("N01", "replication to elsewhere", Redis, replicate, CONNECTION)
 row("N02", "another listener", Target, inside("listener"), ("dynamic.listen", r"127\.0\.0\.1:\d+"))
 row("N02", "listener moved by CONFIG SET", Redis, move_port,
     ("dynamic.listen", r"127\.0\.0\.1:\d+|\*:\d+"))
-row("N04", "connection made by io_uring", Target, inside("out-uring", sink), CONNECTION)
+row("N04", "connection made by io_uring", Target, inside("out-uring", sink), CONNECTION,
+    ("dynamic.kernel.io_uring", r"process {pid}"))
 
 
 def swap_certificate(app, decisive):

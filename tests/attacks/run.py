@@ -124,7 +124,7 @@ def play(build, rows, jobs, keep):
                 elif row.files:
                     app.target.files += row.files
                     app.target.exec_allow += row.files
-            scene.start(lab, applications)
+            scene.start(lab, applications, extra=f"hooks: {rows[0].hooks}\n")
             results = []
             with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
                 beside = [pool.submit(judge, a, r) for a, r in zip(applications, rows)
@@ -155,8 +155,10 @@ def main():
             print(f"[skipped] attacks.{row.name}: {results[-1].why}", flush=True)
         else:
             chosen.append(row)
-    for i in range(0, len(chosen), SCENE_ROWS):
-        results += play(args.build, chosen[i:i + SCENE_ROWS], args.jobs, args.keep)
+    for hooks in ("default", "full"):
+        some = [r for r in chosen if r.hooks == hooks]
+        for i in range(0, len(some), SCENE_ROWS):
+            results += play(args.build, some[i:i + SCENE_ROWS], args.jobs, args.keep)
     counts = collections.Counter(r.state for r in results)
     if args.table:
         coverage.write(os.path.join(labs.SOURCE, "docs", "coverage.md"), results,

@@ -43,37 +43,46 @@ class Application:
     def files(self):
         return [self.victim, *self.target.files]
 
-    def policy(self):
+    def rules_of(self):
+        """All that the policy can ask of such a program; a row or a test may ask for less."""
         t = self.target
-        self.lab.measure(self.name, *self.files())
-        code = "files: manifest, modified_text: deny, anonymous: deny, deleted: deny"
+        code = {"files": "manifest", "modified_text": "deny", "anonymous": "deny",
+                "deleted": "deny", "relro": "deny", "imports": "deny", "loader_list": "deny",
+                "aliases": "deny", "memory_files": "deny", "remote_files": "deny"}
+        kernel = {"lost": {"max": "0"}, "foreign_access": "deny", "file_changed": "deny",
+                  "exec_memory": "deny", "io_uring": "deny",
+                  "exec": {"allow": [self.victim, "/dev/fd/*", *t.argv[:1], *t.exec_allow]}}
         if t.jit:
-            code += f", jit: {{max_bytes: {t.jit[0]}, max_regions: \"{t.jit[1]}\"}}"
-        allowed = t.allowed()
-        if allowed:
-            code += f", allow: [{', '.join(allowed)}]"
-        programs = [self.victim, "/dev/fd/*", *t.argv[:1], *t.exec_allow]
-        rules = {
-            "code": f"{{{code}}}",
-            "listen": f"{{allow: [{', '.join(repr(x) for x in t.listen)}]}}",
-            "connections": "{allow: []}",
-            "environment": "{deny: [LD_PRELOAD, LD_AUDIT, LD_LIBRARY_PATH, NODE_OPTIONS, "
-                           "JAVA_TOOL_OPTIONS, PYTHONSTARTUP, PYTHONPATH]}",
-            "start_time": "{unchanged: true}",
-            "static_files": "{unchanged: true}",
-            "processes": f"{{users: [{'0' if self.user == 'root' else '65534'}]}}",
-            "kernel": "{lost: {max: 0}, foreign_access: deny, "
-                      f"exec: {{allow: [{', '.join(programs)}]}}}}",
+            code["jit"] = {"max_bytes": t.jit[0], "max_regions": str(t.jit[1])}
+        else:
+            kernel.update({"wx_memory": "deny", "anonymous_code": "deny"})
+        if t.allowed():
+            code["allow"] = t.allowed()
+        return {
+            "code": code,
+            "listen": {"allow": t.listen},
+            "connections": {"allow": []},
+            "environment": {"deny": ["LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "NODE_OPTIONS",
+                                     "JAVA_TOOL_OPTIONS", "PYTHONSTARTUP", "PYTHONPATH"]},
+            "start_time": {"unchanged": "true"},
+            "static_files": {"unchanged": "true"},
+            "processes": {"users": ["0" if self.user == "root" else "65534"],
+                          "credentials": "unchanged", "namespaces": "unchanged",
+                          "threads": "deny", "tracer": "deny", "replaced": "deny"},
+            "kernel": kernel,
         }
-        rules.update({k: v for k, v in self.rules.items() if k != "machine"})
-        body = f"static: {{manifest: {self.name}.mtree}}\ndynamic:\n"
-        body += "".join(f"  {k}: {v}\n" for k, v in rules.items() if v)
-        if self.rules.get("machine"):
-            body += f"machine: {self.rules['machine']}\n"
-        body += "stages:\n" + "".join(
-            f"  - {{stage: {i}, after: dynamic, release: [{self.name}-{i}]}}\n"
-            for i in range(1, self.stages + 1))
-        self.lab.policy(self.name, body)
+
+    def policy(self):
+        self.lab.measure(self.name, *self.files())
+        rules = self.rules_of()
+        for key, value in self.rules.items():  # None: not this rule
+            rules[key] = {k: v for k, v in {**rules.get(key, {}), **value}.items()
+                          if v is not None}
+        # JSON is YAML.
+        self.lab.policy(self.name, f"static: {{manifest: {self.name}.mtree}}\n"
+                        f"dynamic: {json.dumps(rules)}\nstages:\n" + "".join(
+                            f"  - {{stage: {i}, after: dynamic, release: [{self.name}-{i}]}}\n"
+                            for i in range(1, self.stages + 1)))
 
     def configuration(self, nodes):
         nodes = nodes if "on: stage" in nodes else nodes.replace("]", ", {on: stage}]")

@@ -297,7 +297,7 @@ class Jvm(Target):
     def sql(self, text, check=True):
         env = dict(os.environ, PGPASSWORD="sa")
         return run(f"{postgres_directory()}/psql", "-h", "127.0.0.1", "-p", self.port, "-U", "sa",
-                   "-X", "-q", "-t", "-A", "-c", text, "mem:db", check=check, env=env).stdout
+                   "-X", "-q", "-t", "-A", "-c", text, "db", check=check, env=env).stdout
 
     def serves(self):
         return connects(self.port)

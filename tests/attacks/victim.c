@@ -6,7 +6,7 @@
  *
  *	attack_victim --orders FIFO --answers FIFO --socket PATH
  *
- * Orders, a line each: "stage N" (answer: accepted, or refused), "run ARGV…" (tab between
+ * Orders, a line each: "stage N" (answer: accepted, or refused), "measure", "run ARGV…" (tab between
  * arguments; answer: pid), "where relro|code" (answer: address), "VERB attack|control [ARGUMENT]".
  */
 #include "victim.h"
@@ -67,6 +67,22 @@ static void stage(uint32_t number)
 	else
 		answer("failed: %s %s", assay_error_text(r), a ? assay_message(a) : "");
 	assay_secret_free(secret);
+	assay_close(a);
+}
+
+/* Asks for a measurement outside of any stage. */
+static void measure(void)
+{
+	struct assay *a = NULL;
+	int r;
+
+	r = assay_connect(socket_path, CALL_MS, &a);
+	if (r == 0)
+		r = assay_measure(a, "quiet", CALL_MS);
+	if (r == 0)
+		answer("done");
+	else
+		answer("failed: %s %s", assay_error_text(r), a ? assay_message(a) : "");
 	assay_close(a);
 }
 
@@ -132,6 +148,10 @@ static void obey(char *line)
 	}
 	if (strcmp(name, "run") == 0) {
 		run(rest);
+		return;
+	}
+	if (strcmp(name, "measure") == 0) {
+		measure();
 		return;
 	}
 	if (strcmp(name, "where") == 0) {

@@ -131,26 +131,30 @@ static int become(bool decisive, const char *argument)
 	return setresuid(2, 2, 0) < 0 ? -errno : 0;
 }
 
-/* X10: a capability more than it had: into the ambient set, so that children have it. */
+/* X10: the first capability that it may have, into the sets that its children inherit. */
 static int capability(bool decisive, const char *argument)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct data[2];
+	unsigned long one;
 
 	if (syscall(SYS_capget, &header, data) < 0)
 		return -errno;
+	if (data[0].permitted == 0)
+		return -EPERM;
+	one = (unsigned long)__builtin_ctz(data[0].permitted);
 	if (!decisive)
 		return 0;
-	data[0].inheritable |= 1U << CAP_SYS_ADMIN;
+	data[0].inheritable |= 1U << one;
 	if (syscall(SYS_capset, &header, data) < 0)
 		return -errno;
-	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_SYS_ADMIN, 0, 0) < 0 ? -errno : 0;
+	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, one, 0, 0) < 0 ? -errno : 0;
 }
 
-/* X11: a view of the file system of its own. */
+/* X11: a user name space, in which it is root, and a view of the file system of its own. */
 static int namespaces(bool decisive, const char *argument)
 {
-	return decisive && unshare(CLONE_NEWNS) < 0 ? -errno : 0;
+	return decisive && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ? -errno : 0;
 }
 
 /* X14: a dropped program under the name of another one. */
