@@ -100,7 +100,7 @@ static int code_open(struct target *t, struct collector **ret)
 	x->target = t;
 	x->text = BYTES_INIT(64 * 1024 * 1024);
 	x->memory = BYTES_INIT(ANONYMOUS_HASH_MAX);
-	r = code_files_new(&x->files);
+	r = code_files_new(t, &x->files);
 	if (r == 0) {
 		x->ways.is_known = is_known;
 		x->ways.known_arg = x->files;
@@ -420,6 +420,9 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 	if (r < 0)
 		return r;
 	code_objects_end(x->objects);
+	r = code_files_watch(x->files);
+	if (r < 0)
+		return r;
 	if (!x->target->scan_complete && !why)
 		why = "processes came or went during the scan";
 	return mi_status(mi, c->ops->name,

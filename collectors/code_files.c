@@ -19,6 +19,9 @@
 
 /* A file that looks untouched is read again all the same, once in so many nodes. */
 #define FRESH_NODES 64
+/* The same for one that the kernel would have told of: there are bugs that write and tell nobody.
+ */
+#define WATCHED_NODES 1024
 /* ELF objects that are kept, and symbols of all of them. */
 #define OBJECTS_MAX 1024
 #define SYMBOLS_MAX (8U << 20)
@@ -46,9 +49,12 @@ struct object {
 };
 
 struct code_files {
+	struct target *target;
 	struct file_digest_cache *digests;
 	struct code_file *files;
 	size_t n, room;
+	struct code_file *before; /* of the node before, in order of device and inode */
+	size_t n_before, room_before;
 	uint32_t *index; /* positions in files by hash, plus 1; 0: free */
 	size_t room_index;
 	struct object *objects;
@@ -63,7 +69,7 @@ struct code_files {
 
 CLEANUP_FUNCTION(struct code_files *, code_files_free)
 
-int code_files_new(struct code_files **ret)
+int code_files_new(struct target *t, struct code_files **ret)
 {
 	CLEANUP(code_files_freep) struct code_files *f = calloc(1, sizeof(*f));
 	CLEANUP(cleanup_fd) int memory = -1;
@@ -72,6 +78,7 @@ int code_files_new(struct code_files **ret)
 
 	if (!f)
 		return -ENOMEM;
+	f->target = t;
 	f->text = BYTES_INIT(16 * 1024 * 1024);
 	f->page = (uint64_t)sysconf(_SC_PAGESIZE);
 	f->objects = calloc(OBJECTS_MAX, sizeof(*f->objects));
@@ -97,6 +104,7 @@ void code_files_free(struct code_files *f)
 	file_digest_cache_free(f->digests);
 	bytes_done(&f->text);
 	free(f->files);
+	free(f->before);
 	free(f->index);
 	free(f);
 }
@@ -330,6 +338,65 @@ static int file_unasked(struct mi *mi, const struct proc_mapping *m, const char 
 			 s->type);
 }
 
+static int by_identity(const void *a, const void *b)
+{
+	const struct code_file *left = a, *right = b;
+
+	if (left->device != right->device)
+		return left->device < right->device ? -1 : 1;
+	return left->inode < right->inode ? -1 : left->inode > right->inode;
+}
+
+static const struct code_file *file_before(const struct code_files *f, const struct code_file *file)
+{
+	return f->n_before ? bsearch(file, f->before, f->n_before, sizeof(*file), by_identity)
+			   : NULL;
+}
+
+/* Whether the file has to be read though it looks as before. Asks before it is read. */
+static bool is_due(const struct code_files *f, struct code_file *file)
+{
+	struct follow_file key = follow_file_of(file->device, file->inode);
+	const struct code_file *before = file_before(f, file);
+
+	file->watched = f->target->follow &&
+			follow_file_changes(f->target->follow, &key, &file->changes) == 0;
+	if (!file->watched || !before || !before->watched)
+		/* By turns, so that no node pays for all. */
+		return (file->inode + f->node) % FRESH_NODES == 0;
+	return file->changes != before->changes || (file->inode + f->node) % WATCHED_NODES == 0;
+}
+
+int code_files_watch(struct code_files *f)
+{
+	CLEANUP(cleanup_mem) struct follow_file *files = NULL;
+	int r;
+
+	if (f->n == 0)
+		return 0;
+	if (f->n > f->room_before) {
+		struct code_file *grown = realloc(f->before, f->room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		f->before = grown;
+		f->room_before = f->room;
+	}
+	memcpy(f->before, f->files, f->n * sizeof(*f->before));
+	f->n_before = f->n;
+	qsort(f->before, f->n_before, sizeof(*f->before), by_identity);
+	if (!f->target->follow)
+		return 0;
+	files = calloc(f->n, sizeof(*files));
+	if (!files)
+		return -ENOMEM;
+	for (size_t i = 0; i < f->n; i++)
+		files[i] = follow_file_of(f->files[i].device, f->files[i].inode);
+	r = follow_watch(f->target->follow, f->target->slot, FOLLOW_WATCH_MAPPED, files, f->n);
+	/* Those that are not watched are read by turns; follow says how many they are. */
+	return r == -ENOMEM ? r : 0;
+}
+
 static int file_asked(struct code_files *f, struct mi *mi, int proc_fd,
 		      const struct proc_mapping *m, char *name, const struct system *s,
 		      struct code_file *ret, const char **why)
@@ -355,8 +422,7 @@ static int file_asked(struct code_files *f, struct mi *mi, int proc_fd,
 		r = mi_text(mi, s->type, &file->filesystem);
 	if (r < 0)
 		return r;
-	/* By turns, so that no node pays for all. */
-	fresh = (st.st_ino + f->node) % FRESH_NODES == 0;
+	fresh = is_due(f, ret);
 	if (*file->error)
 		return 0;
 	if (S_ISREG(st.st_mode))

@@ -30,17 +30,11 @@ static int read_table(struct slots *s, struct digest *ret)
 {
 	const struct elf_object *o = s->in->object;
 	struct code_objects *x = s->l->x;
-	uint64_t first = 0, end = 0;
+	uint64_t first = o->table_start, end = o->table_end;
 	uint8_t *to;
 	int r = 0;
 
-	for (size_t i = 0; i < o->n_slots; i++) {
-		if (in_relro(o, o->slots[i].at))
-			continue;
-		first = end ? first : o->slots[i].at;
-		end = o->slots[i].at + sizeof(uint64_t);
-	}
-	if (end < first || end - first > TABLE_MAX)
+	if (end - first > TABLE_MAX)
 		return -E2BIG;
 	bytes_reset(&x->slots);
 	if (end > first) {

@@ -30,16 +30,19 @@ int code_objects_new(struct mappings_ways *ways, struct bytes *text, struct hash
 	return 0;
 }
 
-static void known_done(struct code_known *k)
+static void known_done(struct code_objects *x, struct code_known *k)
 {
+	if (k->copy)
+		x->copies -= k->copy_len;
 	free(k->path);
 	free(k->frames);
+	free(k->copy);
 }
 
-static void process_done(struct code_process *p)
+static void process_done(struct code_objects *x, struct code_process *p)
 {
 	for (size_t i = 0; i < p->n_objects; i++)
-		known_done(&p->objects[i]);
+		known_done(x, &p->objects[i]);
 	free(p->objects);
 }
 
@@ -48,12 +51,11 @@ void code_objects_free(struct code_objects *x)
 	if (!x)
 		return;
 	for (size_t i = 0; i < x->n_processes; i++)
-		process_done(&x->processes[i]);
+		process_done(x, &x->processes[i]);
 	free(x->processes);
 	free(x->shared);
 	free(x->maps);
 	free(x->instances);
-	free(x->frames);
 	bytes_done(&x->relro);
 	bytes_done(&x->slots);
 	free(x);
@@ -74,7 +76,7 @@ void code_objects_end(struct code_objects *x)
 		if (x->processes[i].node == x->node)
 			x->processes[n++] = x->processes[i];
 		else
-			process_done(&x->processes[i]);
+			process_done(x, &x->processes[i]);
 	}
 	x->n_processes = n;
 }
@@ -293,7 +295,7 @@ static int process_of(struct code_objects *x, pid_t pid, uint64_t start_ns,
 		x->n_processes++;
 		x->processes[low] = (struct code_process){ .pid = pid, .busy_ns = x->now_ns };
 	} else if (x->processes[low].start_boottime_ns != start_ns) {
-		process_done(&x->processes[low]);
+		process_done(x, &x->processes[low]);
 		x->processes[low] = (struct code_process){ .pid = pid, .busy_ns = x->now_ns };
 	}
 	x->processes[low].start_boottime_ns = start_ns;
@@ -375,7 +377,7 @@ static int check_vanished(struct code_look *l)
 		if (k->node != l->x->node && r == 0) {
 			if (k->piece || (!still_there(l, k, k->first_page) &&
 					 !still_there(l, k, k->relro_page))) {
-				known_done(k);
+				known_done(l->x, k);
 				continue;
 			}
 			r = mi_file(l->mi, k->device, k->inode, k->path, &index, &file);

@@ -19,6 +19,9 @@
 /* Relro above this is read at one node in LARGE_NODES, unless it is new. */
 #define LARGE_BYTES (1024 * 1024)
 #define LARGE_NODES 8
+/* Comparing with what was read before is several times cheaper than hashing; so many bytes are
+ * kept. */
+#define COPIES_MAX (16 * 1024 * 1024)
 
 static size_t shared_place(const struct code_objects *x, const struct code_known *k)
 {
@@ -142,7 +145,31 @@ static bool is_protected(struct code_look *l, const struct code_known *k)
 	       m.protection[1] == '-';
 }
 
-static int read_relro(struct code_look *l, const struct code_instance *in, struct digest *ret)
+static int hash_relro(struct code_look *l, struct code_known *k)
+{
+	struct view v = bytes_view(&l->x->relro);
+	struct digest d;
+	int r = hasher_begin(l->x->hasher);
+
+	if (r == 0)
+		r = hasher_add(l->x->hasher, v.data, v.len);
+	if (r == 0)
+		r = hasher_end(l->x->hasher, &d);
+	if (r < 0)
+		return r;
+	memcpy(k->seen, d.bytes, sizeof(k->seen));
+	if (!k->copy && l->x->copies + v.len <= COPIES_MAX) {
+		k->copy = malloc(v.len);
+		k->copy_len = v.len;
+		l->x->copies += k->copy ? v.len : 0;
+	}
+	if (k->copy)
+		memcpy(k->copy, v.data, v.len);
+	return 0;
+}
+
+/* Its bytes into x->relro, their digest into k->seen. */
+static int read_relro(struct code_look *l, const struct code_instance *in, struct code_known *k)
 {
 	size_t len = in->object->relro_end - in->object->relro_start;
 	uint8_t *to;
@@ -156,10 +183,9 @@ static int read_relro(struct code_look *l, const struct code_instance *in, struc
 	if (r < 0)
 		return r;
 	l->x->relro.len = len;
-	r = hasher_begin(l->x->hasher);
-	if (r == 0)
-		r = hasher_add(l->x->hasher, to, len);
-	return r < 0 ? r : hasher_end(l->x->hasher, ret);
+	if (k->copy && memcmp(k->copy, to, len) == 0)
+		return 0;
+	return hash_relro(l, k);
 }
 
 /* Compares with what it was; the first time, that is what it is. */
@@ -182,7 +208,6 @@ int code_relro_look(struct code_look *l, const struct code_instance *in, struct 
 	size_t len = in->object->relro_end - in->object->relro_start;
 	const struct code_known *same;
 	bool frames = false;
-	struct digest d;
 	int r;
 
 	*ret_content = (struct view){ 0 };
@@ -215,14 +240,13 @@ int code_relro_look(struct code_look *l, const struct code_instance *in, struct 
 		l->out->waiting++;
 		return 0;
 	}
-	r = read_relro(l, in, &d);
+	r = read_relro(l, in, k);
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {
 		l->error = "the relro of an object could not be read";
 		return 0;
 	}
-	memcpy(k->seen, d.bytes, sizeof(k->seen));
 	*ret_content = bytes_view(&l->x->relro);
 	r = compare(l, in, k, k->seen);
 	if (r == 0 && frames)

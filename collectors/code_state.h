@@ -7,6 +7,7 @@
 #include "collectors/mappings.h"
 #include "digest.h"
 #include "mi.h"
+#include "target.h"
 
 /*
  * The parts of MI item 8. The way of the data, a process at a time: its executable mappings and the
@@ -20,11 +21,14 @@ struct code_file {
 	uint64_t device, inode; /* as the mapping tells, which is not always what stat does */
 	uint32_t file;		/* index into Mi.files */
 	const struct elf_object *object; /* NULL: not an ELF file that can be looked at */
+	bool watched;			 /* the kernel tells of changes to it */
+	uint64_t changes;		 /* their number, from before it was hashed */
 };
 
 /* Files by device and inode, digests and ELF objects by content; code_files.c. */
 struct code_files;
-MUST_CHECK int code_files_new(struct code_files **ret);
+/* t is lent for its life. */
+MUST_CHECK int code_files_new(struct target *t, struct code_files **ret);
 void code_files_free(struct code_files *f);
 /* Forgets the files of the node before; digests and objects are kept. */
 void code_files_begin(struct code_files *f);
@@ -36,6 +40,8 @@ MUST_CHECK int code_files_of(struct code_files *f, struct mi *mi, int proc_fd,
 			     const struct proc_mapping *m, size_t *ret, const char **why);
 const struct code_file *code_file_at(const struct code_files *f, size_t i);
 size_t code_files_count(const struct code_files *f);
+/* Has the kernel tell of changes to this node's files from here on. -ENOMEM. */
+MUST_CHECK int code_files_watch(struct code_files *f);
 /* The file of that device and inode at this node; NULL: no code is mapped from it. */
 const struct code_file *code_file_find(const struct code_files *f, uint64_t device, uint64_t inode);
 
@@ -74,6 +80,9 @@ struct code_known {
 	uint64_t *frames;
 	size_t n_frames, room_frames;
 	uint64_t frames_node;
+	/* Its relro as last read, which seen is the digest of; NULL: it is not kept. */
+	uint8_t *copy;
+	size_t copy_len;
 };
 
 /* A process, by pid and start. */
@@ -103,8 +112,7 @@ struct code_objects {
 	struct code_instance *instances;
 	size_t n_instances, room_instances;
 	struct bytes relro, slots;
-	uint64_t *frames;
-	size_t room_frames;
+	uint64_t copies; /* bytes kept in code_known.copy */
 };
 
 struct code_known_ref {

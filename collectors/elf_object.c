@@ -445,6 +445,20 @@ static int by_address(const void *a, const void *b)
 	return left->at < right->at ? -1 : left->at > right->at;
 }
 
+static void find_table(struct elf_object *o)
+{
+	for (size_t i = 0; i < o->n_slots; i++) {
+		uint64_t at = o->slots[i].at;
+
+		/* One that would wrap around is at no place that a process could have it. */
+		if ((at >= o->relro_start && at < o->relro_end) || at > UINT64_MAX - sizeof(at))
+			continue;
+		if (o->table_end == o->table_start)
+			o->table_start = at;
+		o->table_end = at + sizeof(at);
+	}
+}
+
 static int read_object(struct reading *x)
 {
 	GElf_Phdr dynamic = { 0 };
@@ -471,6 +485,7 @@ static int read_object(struct reading *x)
 		return r;
 	if (x->o->n_slots > 1)
 		qsort(x->o->slots, x->o->n_slots, sizeof(*x->o->slots), by_address);
+	find_table(x->o);
 	return 0;
 }
 

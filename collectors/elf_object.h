@@ -53,7 +53,8 @@ struct elf_object {
 	uint64_t debug;			 /* address of DT_DEBUG's value; 0: none */
 	struct elf_slot *slots;		 /* in order of address */
 	size_t n_slots;
-	struct elf_symbol *symbols; /* in order of name */
+	uint64_t table_start, table_end; /* those outside of relro lie here; equal: none do */
+	struct elf_symbol *symbols;	 /* in order of name */
 	size_t n_symbols;
 	struct bytes names; /* of the slots' symbols, each zero-terminated */
 };

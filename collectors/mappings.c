@@ -69,7 +69,22 @@ static void take_answer(const struct query *q, const char *name, struct proc_map
 	ret->protection[3] = q->vma_flags & QUERY_SHARED ? 's' : 'p';
 }
 
+/* The name costs as much as all the rest: where the caller knows the file, it is left out. */
+static int add_name(int maps_fd, struct query *q, char *name, size_t size, struct proc_mapping *m)
+{
+	q->flags &= ~(__u64)QUERY_THIS_OR_NEXT;
+	q->address = q->start;
+	q->name = (uintptr_t)name;
+	q->name_size = (__u32)size;
+	if (ioctl(maps_fd, QUERY, q) < 0)
+		return neg_errno();
+	/* It may be another one by now, as wanted: then all of it is. */
+	take_answer(q, name, m);
+	return 0;
+}
+
 static int by_query(int maps_fd, const struct wanted *w, bool *ret_unknown,
+		    const struct mappings_ways *ways,
 		    int (*on_mapping)(void *arg, const struct proc_mapping *m), void *arg)
 {
 	char name[PATH_MAX + 16];
@@ -80,9 +95,7 @@ static int by_query(int maps_fd, const struct wanted *w, bool *ret_unknown,
 	for (size_t i = 0;; i++) {
 		struct query q = { .size = sizeof(q),
 				   .flags = w->flags | QUERY_THIS_OR_NEXT,
-				   .address = at,
-				   .name = (uintptr_t)name,
-				   .name_size = sizeof(name) };
+				   .address = at };
 
 		if (ioctl(maps_fd, QUERY, &q) < 0) {
 			*ret_unknown = i == 0 && (errno == ENOTTY || errno == EINVAL);
@@ -90,13 +103,20 @@ static int by_query(int maps_fd, const struct wanted *w, bool *ret_unknown,
 		}
 		if (i == MAPPINGS_MAX)
 			return -E2BIG;
-		take_answer(&q, name, &m);
-		r = w->file && m.inode == 0 ? 0 : on_mapping(arg, &m);
+		take_answer(&q, NULL, &m);
+		r = 0;
+		if (!ways->is_known || m.inode == 0 ||
+		    !ways->is_known(ways->known_arg, m.device, m.inode))
+			r = add_name(maps_fd, &q, name, sizeof(name), &m);
+		if (r == -ENOENT) /* gone meanwhile */
+			continue;
+		if (r == 0 && !(w->file && m.inode == 0))
+			r = on_mapping(arg, &m);
 		if (r < 0)
 			return r;
-		if (q.end <= at)
+		if (m.end <= at)
 			return -EBADMSG;
-		at = q.end;
+		at = m.end;
 	}
 }
 
@@ -153,7 +173,7 @@ static int each(struct mappings_ways *ways, int proc_fd, const struct wanted *w,
 	if (r < 0)
 		return r;
 	if (!ways->no_query) {
-		r = by_query(fd, w, &unknown, on_mapping, arg);
+		r = by_query(fd, w, &unknown, ways, on_mapping, arg);
 		if (!unknown)
 			return r;
 		ways->no_query = true;

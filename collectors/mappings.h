@@ -14,6 +14,9 @@
 struct mappings_ways {
 	bool no_query; /* PROCMAP_QUERY (Linux 6.11): then the text of maps is taken apart */
 	bool no_scan;  /* PAGEMAP_SCAN (Linux 6.7): then pagemap's own bits */
+	/* Whether the caller knows that file's name, so that it may be left empty. May be NULL. */
+	bool (*is_known)(void *arg, uint64_t device, uint64_t inode);
+	void *known_arg;
 };
 
 /*
