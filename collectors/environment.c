@@ -54,6 +54,47 @@ static int sha256(struct environment *x, struct mi *mi, struct view data, Protob
 	return r < 0 ? r : mi_bytes(mi, digest_view(&d), ret);
 }
 
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Names of one list that the other has not; both in order. */
+static int add_missing(struct mi *mi, char *const *of, size_t n_of, char *const *in, size_t n_in,
+		       size_t *n, char ***list)
+{
+	int r;
+
+	for (size_t i = 0; i < n_of; i++) {
+		if (n_in > 0 && bsearch(&of[i], in, n_in, sizeof(*in), by_name))
+			continue;
+		r = mi_push(mi, n, list, of[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Which names only one of the blocks has: the first n_now were of the block as it is now. */
+static int tell_apart(struct mi *mi, Assay__EnvironmentOf *out, size_t n_now)
+{
+	size_t n_then = out->n_names - n_now;
+	char **now = arena_copy(mi->arena, out->names, out->n_names * sizeof(*now));
+	char **then;
+	int r;
+
+	if (!now)
+		return -ENOMEM;
+	then = now + n_now;
+	if (n_now > 1)
+		qsort(now, n_now, sizeof(*now), by_name);
+	if (n_then > 1)
+		qsort(then, n_then, sizeof(*then), by_name);
+	r = add_missing(mi, then, n_then, now, n_now, &out->n_only_at_exec, &out->only_at_exec);
+	return r < 0 ? r
+		     : add_missing(mi, now, n_now, then, n_then, &out->n_only_now, &out->only_now);
+}
+
 static bool recorded(const struct target_config *config, const char *name)
 {
 	for (size_t i = 0; i < config->n_environment; i++) {
@@ -79,11 +120,6 @@ static int add_variable(struct environment *x, struct mi *mi, Assay__Environment
 	if (r < 0)
 		return r;
 	return mi_push(mi, &out->n_variables, &out->variables, v);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 static int by_variable(const void *a, const void *b)
@@ -184,7 +220,8 @@ static int add_process(struct environment *x, struct mi *mi, Assay__Environment 
 	const struct target *t = x->target;
 	Assay__EnvironmentOf *out;
 	struct view now = bytes_view(&x->block), then = { 0 };
-	bool whole = false, cut = false, lost = overwritten(now);
+	bool whole = false, cut = false, lost = overwritten(now), seen = false;
+	size_t n_now;
 	int r;
 
 	out = MI_MESSAGE(mi, Assay__EnvironmentOf, assay__environment_of__init);
@@ -192,13 +229,18 @@ static int add_process(struct environment *x, struct mi *mi, Assay__Environment 
 		return -ENOMEM;
 	out->pid = (uint32_t)p->pid;
 	if (t->follow)
-		(void)!follow_environment(t->follow, t->slot, p->pid, p->start_boottime_ns, &then,
-					  &whole);
+		seen = follow_environment(t->follow, t->slot, p->pid, p->start_boottime_ns, &then,
+					  &whole) == 0;
+	out->executed_seen = seen && whole;
+	out->changed = out->executed_seen ? !view_equal(now, then) : lost;
 	r = sha256(x, mi, now, &out->sha256);
 	if (r == 0 && !lost)
 		r = add_block(x, mi, out, now, &cut);
+	n_now = out->n_names;
 	if (r == 0 && (lost || !view_equal(now, then)))
 		r = add_block(x, mi, out, then, &cut);
+	if (r == 0 && out->changed && out->executed_seen)
+		r = tell_apart(mi, out, n_now);
 	if (r < 0)
 		return r;
 	order(out);

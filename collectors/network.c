@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,8 +14,9 @@
 #include "collectors/target_state.h"
 
 /*
- * MI item 3. Which sockets are the application's is told by its descriptors, what they are
- * by the kernel's lister in each network namespace that its processes are in.
+ * MI item 3. Which sockets are the application's is told by its descriptors; what they are the
+ * iterator over descriptors tells with them, or, where the kernel has none, the kernel's lister in
+ * each network namespace that its processes are in.
  */
 
 /* Most connections that are listed one by one; more are counted. */
@@ -34,6 +36,7 @@ struct owned {
 	uint32_t pid;
 	uint32_t process; /* index, and descriptor in it */
 	int number;
+	uint32_t about; /* in the descriptors' notable, from 1; 0: not told */
 	enum kind kind;
 	bool listed;
 };
@@ -100,6 +103,7 @@ static int take_sockets(struct network *x, const struct descriptors *d)
 				.pid = (uint32_t)x->target->processes[one->process].pid,
 				.process = one->process,
 				.number = one->number,
+				.about = one->about,
 			};
 	}
 	return 0;
@@ -263,6 +267,19 @@ static int add_connection(struct gathering *g, const struct sock_entry *e, uint3
 	return mi_push(g->mi, &g->out->n_connections, &g->out->connections, c);
 }
 
+static int add_socket(struct gathering *g, const struct sock_entry *e, uint32_t pid)
+{
+	if (e->family == AF_UNIX) /* one without a name cannot be reached by others */
+		return e->path ? add_listener(g, e, pid) : 0;
+	if (e->state == SOCK_STATE_LISTEN)
+		return add_listener(g, e, pid);
+	if (e->state ==
+	    SOCK_STATE_CLOSE) /* of UDP: bound, to whoever writes; of TCP: nothing yet */
+		return e->protocol == IPPROTO_UDP && e->local_port != 0 ? add_listener(g, e, pid)
+									: 0;
+	return add_connection(g, e, pid);
+}
+
 static int on_socket(void *arg, const struct sock_entry *e)
 {
 	struct gathering *g = arg;
@@ -272,15 +289,92 @@ static int on_socket(void *arg, const struct sock_entry *e)
 		return 0;
 	o->listed = true;
 	g->x->pending[o->kind]--;
-	if (e->family == AF_UNIX) /* one without a name cannot be reached by others */
-		return e->path ? add_listener(g, e, o->pid) : 0;
-	if (e->state == SOCK_STATE_LISTEN)
-		return add_listener(g, e, o->pid);
-	if (e->state ==
-	    SOCK_STATE_CLOSE) /* of UDP: bound, to whoever writes; of TCP: nothing yet */
-		return e->protocol == IPPROTO_UDP && e->local_port != 0 ? add_listener(g, e, o->pid)
-									: 0;
-	return add_connection(g, e, o->pid);
+	return add_socket(g, e, o->pid);
+}
+
+static int add_vsock(struct gathering *g, const struct scan_descriptor *d, uint32_t pid)
+{
+	bool waits = d->state == SOCK_STATE_LISTEN ||
+		     (d->type == SOCK_DGRAM && d->local_vport != VMADDR_PORT_ANY);
+	Assay__Connection *c;
+	Assay__Listener *l;
+	int r;
+
+	if (!waits && d->state == SOCK_STATE_CLOSE)
+		return 0;
+	if (waits && g->out->n_listeners == LISTENERS_MAX) {
+		g->why = "the application listens at more places than are listed";
+		return 0;
+	}
+	if (!waits && g->out->n_connections == CONNECTIONS_MAX) {
+		g->out->connections_uncounted++;
+		return 0;
+	}
+	if (waits) {
+		l = MI_MESSAGE(g->mi, Assay__Listener, assay__listener__init);
+		if (!l)
+			return -ENOMEM;
+		l->pid = pid;
+		r = mi_text(g->mi, "vsock", &l->protocol);
+		if (r == 0)
+			r = mi_printf(g->mi, &l->address, "%u:%u", d->local_cid, d->local_vport);
+		return r < 0 ? r
+			     : mi_push(g->mi, &g->out->n_listeners, &g->out->listeners, l);
+	}
+	c = MI_MESSAGE(g->mi, Assay__Connection, assay__connection__init);
+	if (!c)
+		return -ENOMEM;
+	c->pid = pid;
+	r = mi_text(g->mi, "vsock", &c->protocol);
+	if (r == 0)
+		r = mi_printf(g->mi, &c->local, "%u:%u", d->local_cid, d->local_vport);
+	if (r == 0)
+		r = mi_printf(g->mi, &c->remote, "%u:%u", d->remote_cid, d->remote_vport);
+	if (r == 0)
+		r = mi_text(g->mi, d->state < SOCK_STATES ? state_names[d->state] : "unknown",
+			    &c->state);
+	return r < 0 ? r : mi_push(g->mi, &g->out->n_connections, &g->out->connections, c);
+}
+
+/* A socket as the iterator told it. */
+static int add_told(struct gathering *g, const struct descriptors *all, const struct owned *o)
+{
+	const struct descriptor_notable *one = &all->notable[o->about - 1];
+	const struct scan_descriptor *d = &one->d;
+	struct sock_entry e = { .inode = d->inode,
+				.protocol = (uint8_t)d->protocol,
+				.family = (uint8_t)d->family,
+				.state = (uint8_t)d->state,
+				.local_port = d->local_port,
+				.remote_port = d->remote_port,
+				.sent_bytes = d->sent_bytes,
+				.received_bytes = d->received_bytes };
+	struct view name = descriptor_text(all, one);
+	char path[SOCK_UNIX_NAME_MAX];
+	bool inet = d->family == AF_INET || d->family == AF_INET6;
+
+	if (d->family == AF_NETLINK || d->family == AF_ALG)
+		return 0;
+	if (d->family == AF_VSOCK)
+		return add_vsock(g, d, o->pid);
+	if (d->family == AF_UNIX) {
+		/* A connected one has the name of the one that was listened on. */
+		if (name.len == 0 ||
+		    (d->state != SOCK_STATE_LISTEN && d->state != SOCK_STATE_CLOSE))
+			return 0;
+		sock_unix_name(name.data, name.len, path);
+		e.path = path;
+		return add_socket(g, &e, o->pid);
+	}
+	if (!inet || (d->protocol != IPPROTO_TCP && d->protocol != IPPROTO_UDP) ||
+	    d->type == SOCK_RAW) {
+		g->why = "the application has sockets of kinds that are not listed (raw, packet or "
+			 "others)";
+		return 0;
+	}
+	memcpy(e.local, d->local, sizeof(e.local));
+	memcpy(e.remote, d->remote, sizeof(e.remote));
+	return add_socket(g, &e, o->pid);
 }
 
 /* The lister of the namespace that the process is in; NULL: more namespaces than we look into. */
@@ -386,6 +480,13 @@ static int gather_sockets(struct gathering *g)
 	if (!d->complete)
 		g->why = "not every descriptor could be looked at";
 	order_sockets(x);
+	for (size_t i = 0; d->told && i < x->n_sockets; i++) {
+		r = x->sockets[i].about ? add_told(g, d, &x->sockets[i]) : 0;
+		if (r < 0)
+			return r;
+	}
+	if (d->told)
+		return 0;
 	ask_kinds(g);
 	for (size_t i = 0; i < x->target->n_processes && x->n_sockets > 0; i++) {
 		r = space_of(x, i, &s);

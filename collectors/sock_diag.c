@@ -13,7 +13,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include "cleanup.h"
 
@@ -158,12 +157,27 @@ static int take_inet(const struct nlmsghdr *h, int protocol,
 	return on_socket(arg, &e);
 }
 
+void sock_unix_name(const void *name, size_t len, char to[SOCK_UNIX_NAME_MAX])
+{
+	if (len > SOCK_UNIX_NAME_MAX - 1)
+		len = SOCK_UNIX_NAME_MAX - 1;
+	memcpy(to, name, len);
+	to[len] = '\0';
+	if (len == 0 || to[0] != '\0')
+		return;
+	/* Abstract names begin with a zero byte and may hold more. */
+	for (size_t i = 0; i < len; i++) {
+		if (to[i] == '\0')
+			to[i] = '@';
+	}
+}
+
 static int take_unix(const struct nlmsghdr *h,
 		     int (*on_socket)(void *arg, const struct sock_entry *entry), void *arg)
 {
 	const struct unix_diag_msg *m = NLMSG_DATA(h);
 	struct sock_entry e = { .family = AF_UNIX };
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path) + 1];
+	char path[SOCK_UNIX_NAME_MAX];
 	const char *name;
 	size_t len;
 
@@ -173,17 +187,7 @@ static int take_unix(const struct nlmsghdr *h,
 	e.state = m->udiag_state;
 	name = attribute(h, sizeof(*m), UNIX_DIAG_NAME, 1, &len);
 	if (name) {
-		if (len > sizeof(path) - 1)
-			len = sizeof(path) - 1;
-		memcpy(path, name, len);
-		path[len] = '\0';
-		/* Abstract names begin with a zero byte and may hold more (unix(7)). */
-		for (size_t i = 0; path[0] == '\0' && i < len; i++) {
-			if (i > 0 && path[i] == '\0')
-				path[i] = '@';
-		}
-		if (path[0] == '\0')
-			path[0] = '@';
+		sock_unix_name(name, len, path);
 		e.path = path;
 	}
 	return on_socket(arg, &e);

@@ -3,6 +3,7 @@
 #define ASSAY_COLLECTORS_SOCK_DIAG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "errors.h"
@@ -25,6 +26,13 @@ struct sock_entry {
 	uint64_t sent_bytes, received_bytes; /* TCP, where asked for */
 	const char *path; /* UNIX: "@abstract" or a path, lent for the call; NULL: no name */
 };
+
+/*
+ * The name of a UNIX socket as MI shows it: a path, or "@name" with further zero bytes as "@". name
+ * is what follows the family in its address (unix(7)); to has room for SOCK_UNIX_NAME_MAX.
+ */
+#define SOCK_UNIX_NAME_MAX 109
+void sock_unix_name(const void *name, size_t len, char to[SOCK_UNIX_NAME_MAX]);
 
 struct sock_diag;
 

@@ -132,6 +132,23 @@ static int parse_unix(const char *text, struct address_pattern *p)
 	return 0;
 }
 
+/* vsock/CID:PORT, in numbers, either of them *. */
+static int parse_vsock(const char *text, struct address_pattern *p)
+{
+	const char *colon = strchr(text, ':');
+	size_t cid = colon ? (size_t)(colon - text) : 0;
+
+	if (!colon || strlen(text) > ADDRESS_PATH_MAX)
+		return -EINVAL;
+	if (!(cid == 1 && text[0] == '*') && (cid == 0 || strspn(text, "0123456789") != cid))
+		return -EINVAL;
+	if (strcmp(colon + 1, "*") != 0 &&
+	    (colon[1] == '\0' || strspn(colon + 1, "0123456789") != strlen(colon + 1)))
+		return -EINVAL;
+	memcpy(p->path, text, strlen(text) + 1);
+	return 0;
+}
+
 int address_pattern_parse(const char *text, bool need_protocol, struct address_pattern *ret)
 {
 	static const struct {
@@ -141,6 +158,7 @@ int address_pattern_parse(const char *text, bool need_protocol, struct address_p
 		{ "tcp", parse_inet },
 		{ "udp", parse_inet },
 		{ "unix", parse_unix },
+		{ "vsock", parse_vsock },
 	};
 	struct address_pattern p = { 0 };
 	int r = -EINVAL;

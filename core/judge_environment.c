@@ -106,6 +106,31 @@ static void judge_equal(const struct judging *j, const struct policy_rule *rule,
 	judge_end(&c);
 }
 
+/* Where a program wrote over its environment to show another name, this rule does not fit it. */
+static void judge_unchanged(const struct judging *j, const struct policy_rule *rule)
+{
+	const Assay__Environment *item = j->mi->environment;
+	struct judge_check c;
+
+	if (!judge_begin(&c, j, rule, JUDGE_ABSENCE, "dynamic.environment.unchanged",
+			 "the environment that exec laid out", item))
+		return;
+	judge_covers(&c, item->n_processes, pid_at);
+	for (size_t i = 0; i < item->n_processes; i++) {
+		const Assay__EnvironmentOf *e = item->processes[i];
+		const char *name = e->n_only_now > 0 ? judge_text(e->only_now[0]) : NULL;
+
+		if (e->changed && name)
+			judge_fail(&c, "process %u changed it, now with %s", e->pid, name);
+		else if (e->changed)
+			judge_fail(&c, "process %u changed it", e->pid);
+		else if (!e->executed_seen)
+			judge_missing(&c, "what process %u was executed with was not seen",
+				      e->pid);
+	}
+	judge_end(&c);
+}
+
 /* MI item 5: environment variables of every process. */
 void judge_environment(const struct judging *j)
 {
@@ -117,6 +142,8 @@ void judge_environment(const struct judging *j)
 		    "none of the denied variables");
 	judge_names(j, &e->rule, e->only, e->n_only, true, "dynamic.environment.only",
 		    "only the listed variables");
+	if (e->unchanged == FORM_TRUE)
+		judge_unchanged(j, &e->rule);
 	for (size_t i = 0; i < e->n_equal; i++)
 		judge_equal(j, &e->rule, &e->equal[i]);
 }

@@ -116,6 +116,7 @@ static const cyaml_schema_field_t environment_fields[] = {
 	RULE(policy_environment),
 	FORM_TEXTS("deny", struct policy_environment, deny, n_deny, POLICY_LIST_MAX),
 	FORM_TEXTS("only", struct policy_environment, only, n_only, POLICY_LIST_MAX),
+	FORM_WORD("unchanged", struct policy_environment, unchanged, form_bools),
 	FORM_NODE("equal"),
 	CYAML_FIELD_END,
 };

@@ -99,6 +99,7 @@ struct policy_environment {
 	struct policy_rule rule;
 	char **deny, **only;
 	uint32_t n_deny, n_only;
+	enum form_bool unchanged;
 
 	struct policy_equal *equal;
 	size_t n_equal;

@@ -13,14 +13,15 @@
  *   tcp/0.0.0.0:443   tcp/[::]:443   udp/10.0.0.0/8:53   tcp/[2001:db8::]/32:*
  *   tcp/X:443 with X = '*': any address      unix/run/app/X.sock is the path /run/app/X.sock
  *   unix/@name: abstract; in unix names * ? [] match as in a shell, but not across '/'
+ *   vsock/2:1234, vsock/2:X with X = '*': context id and port
  *
- * For connections the protocol may be left out: any but unix.
+ * For connections the protocol may be left out: any over IP.
  */
 
 #define ADDRESS_PATH_MAX 108 /* of struct sockaddr_un */
 
 struct address_pattern {
-	char protocol[8]; /* tcp, udp, unix; empty: any but unix */
+	char protocol[8]; /* tcp, udp, unix, vsock; empty: any over IP */
 	bool any_address, any_port;
 	int family; /* AF_INET, AF_INET6 */
 	uint8_t bytes[16];

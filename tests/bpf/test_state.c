@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/if_ether.h>
+#include <linux/vm_sockets.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -590,6 +592,71 @@ static void T12_who_listens_to_packets_is_named(void **state)
 	end(pid);
 }
 
+static int listen_otherwise(struct running *x, void *arg)
+{
+	struct sockaddr_vm vm = { .svm_family = AF_VSOCK,
+				  .svm_cid = VMADDR_CID_ANY,
+				  .svm_port = VMADDR_PORT_ANY };
+	struct sockaddr_un abstract = { .sun_family = AF_UNIX };
+	socklen_t len = sizeof(vm);
+	int fds[3] = { socket(AF_VSOCK, SOCK_STREAM, 0), socket(AF_UNIX, SOCK_SEQPACKET, 0),
+		       socket(AF_UNIX, SOCK_DGRAM, 0) };
+
+	snprintf(abstract.sun_path + 1, sizeof(abstract.sun_path) - 1, "%s",
+		 strrchr(directory, '/') + 1);
+	if (bind(fds[1], (struct sockaddr *)&abstract,
+		 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+			     strlen(abstract.sun_path + 1))) < 0 ||
+	    listen(fds[1], 1) < 0)
+		return 1;
+	snprintf(abstract.sun_path, sizeof(abstract.sun_path), "%s/datagrams", directory);
+	if (bind(fds[2], (struct sockaddr *)&abstract, sizeof(abstract)) < 0)
+		return 2;
+	if (fds[0] < 0) {
+		running_say(x, 0);
+	} else {
+		if (bind(fds[0], (struct sockaddr *)&vm, sizeof(vm)) < 0 || listen(fds[0], 1) < 0 ||
+		    getsockname(fds[0], (struct sockaddr *)&vm, &len) < 0)
+			return 3;
+		running_say(x, vm.svm_port);
+	}
+	running_wait(x);
+	return 0;
+}
+
+static bool listens(const Assay__Mi *m, const char *protocol, const char *address)
+{
+	for (size_t i = 0; i < m->network->n_listeners; i++) {
+		const Assay__Listener *l = m->network->listeners[i];
+
+		if (strcmp(l->protocol, protocol) == 0 && strcmp(l->address, address) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void listeners_of_other_families_are_listed(void **state)
+{
+	pid_t pid = running_start(&app, listen_otherwise, NULL);
+	long port = running_hear(&app);
+	const Assay__Mi *m = node();
+	char address[128];
+
+	assert_state(m, "network", COMPLETE);
+	snprintf(address, sizeof(address), "@%s", strrchr(directory, '/') + 1);
+	assert_true(listens(m, "unix", address));
+	snprintf(address, sizeof(address), "%s/datagrams", directory);
+	assert_true(listens(m, "unix", address));
+	assert_false(listens(m, "unix", "/nowhere"));
+	if (port == 0) {
+		print_message("without vsock: this kernel has none\n");
+	} else {
+		snprintf(address, sizeof(address), "%u:%ld", VMADDR_CID_ANY, port);
+		assert_true(listens(m, "vsock", address));
+	}
+	end(pid);
+}
+
 static const Assay__Setting *setting(const Assay__Mi *m, const char *name)
 {
 	for (size_t i = 0; i < m->machine->n_settings; i++) {
@@ -692,6 +759,7 @@ int main(void)
 		TEST(T01_who_has_its_memory_open_is_named),
 		TEST(who_shares_its_port_is_named),
 		TEST(T12_who_listens_to_packets_is_named),
+		TEST(listeners_of_other_families_are_listed),
 		TEST(the_machine_is_described),
 	};
 

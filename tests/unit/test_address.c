@@ -41,6 +41,12 @@ static const struct {
 	{ "a prefix of any", "*/8:1", false, -EINVAL },
 	{ "a host name", "db.example:5432", false, -EINVAL },
 	{ "an empty path", "unix/", true, -EINVAL },
+	{ "a vsock address", "vsock/2:1234", true, 0 },
+	{ "any vsock port", "vsock/2:*", false, 0 },
+	{ "a vsock address without a port", "vsock/2", true, -EINVAL },
+	{ "an empty vsock port", "vsock/2:", true, -EINVAL },
+	{ "a vsock address that is no number", "vsock/host:1", true, -EINVAL },
+	{ "a part of a vsock number", "vsock/2:1*", true, -EINVAL },
 	{ "nothing", "", false, -EINVAL },
 };
 
@@ -61,6 +67,11 @@ static const struct {
 	bool matches;
 } cases[] = {
 	{ "the same", "tcp/0.0.0.0:443", "tcp", "0.0.0.0:443", true },
+	{ "the same vsock address", "vsock/2:1234", "vsock", "2:1234", true },
+	{ "any vsock port", "vsock/2:*", "vsock", "2:77", true },
+	{ "another context", "vsock/2:*", "vsock", "3:77", false },
+	{ "vsock is not of IP", "*:*", "vsock", "2:77", false },
+	{ "a path is not vsock", "unix/*:*", "vsock", "2:77", false },
 	{ "another port", "tcp/0.0.0.0:443", "tcp", "0.0.0.0:444", false },
 	{ "another protocol", "tcp/0.0.0.0:443", "udp", "0.0.0.0:443", false },
 	{ "one address is not all", "tcp/0.0.0.0:443", "tcp", "127.0.0.1:443", false },

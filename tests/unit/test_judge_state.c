@@ -222,6 +222,20 @@ static void no_executable(struct mi *mi)
 	mi->msg->processes[0]->executable = 0;
 }
 
+static void environment_seen(struct mi *mi)
+{
+	mi->msg->environment->processes[0]->executed_seen = true;
+}
+
+static void environment_changed(struct mi *mi)
+{
+	Assay__EnvironmentOf *e = mi->msg->environment->processes[0];
+
+	environment_seen(mi);
+	e->changed = true;
+	assert_int_equal(mi_push(mi, &e->n_only_now, &e->only_now, (char *)"LD_PRELOAD"), 0);
+}
+
 static void own(struct mi *mi, const char *kind, const char *detail)
 {
 	Assay__Descriptor *d = MI_MESSAGE(mi, Assay__Descriptor, assay__descriptor__init);
@@ -483,6 +497,12 @@ static const struct {
 	{ "M28: another executable without exec", "processes: {replaced: deny}", replaced, FAILS,
 	  P "replaced", "process 7 executed /usr/lib/x.so and now passes for /usr/bin/app" },
 
+	{ "an environment as it was", "environment: {unchanged: true}", environment_seen, PASSES,
+	  NULL, NULL },
+	{ "an environment that was changed", "environment: {unchanged: true}", environment_changed,
+	  FAILS, "dynamic.environment.unchanged", "process 7 changed it, now with LD_PRELOAD" },
+	{ "an environment that may have been", "environment: {unchanged: true}", SAME, UNCHECKED,
+	  "dynamic.environment.unchanged", "was not seen" },
 	{ "nothing of note is open",
 	  "descriptors: {standard_sockets: deny, process_memory: deny, memory_files: deny, "
 	  "deleted_programs: deny, kernel_memory: deny, kernel_objects: deny, raw_sockets: deny, "
