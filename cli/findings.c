@@ -153,6 +153,55 @@ static int look_at_code(const Assay__Mi *mi, const Assay__CodeOf *c, struct find
 	return r;
 }
 
+static int look_at_process(const Assay__Mi *mi, const Assay__Process *p, struct findings *f)
+{
+	int r = 0;
+
+	if (p->tracer)
+		r = find(f, "process.traced", p->pid, false, "process %u traces it", p->tracer);
+	if (r == 0 && p->executed)
+		r = find(f, "process.replaced", p->pid, false,
+			 "it executed %s and passes for %s now, without an exec",
+			 path_of(mi, p->executed), path_of(mi, p->executable));
+	for (size_t i = 0; i < p->n_threads_apart && r == 0; i++) {
+		const Assay__Threads *t = p->threads_apart[i];
+
+		if (t->tracer && t->tracer != p->tracer)
+			r = find(f, "process.traced", p->pid, false,
+				 "process %u traces its thread %u", t->tracer, t->first);
+		if (r == 0 && (t->credentials != p->credentials || t->namespaces != p->namespaces))
+			r = find(f, "process.threads", p->pid, false,
+				 "%u threads, the first %u, have other credentials or namespaces "
+				 "than its first thread",
+				 t->count, t->first);
+	}
+	return r;
+}
+
+/* Kinds of descriptors that no program has by its files alone; others are for its policy. */
+static const char *const odd[] = { "standard_socket", "process_memory", "memory_file",
+				   "deleted_program", "kernel_memory" };
+
+static int look_at_descriptors(const Assay__Descriptors *d, struct findings *f)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < d->n_own && r == 0; i++) {
+		const Assay__Descriptor *o = d->own[i];
+
+		if (is_one_of(o->kind, odd, ARRAY_LEN(odd)))
+			r = find(f, "descriptors", o->pid, false, "descriptor %u is %s (%s)",
+				 o->number, o->detail, o->kind);
+	}
+	for (size_t i = 0; i < d->n_foreign && r == 0; i++) {
+		const Assay__Holder *h = d->foreign[i];
+
+		r = find(f, "foreign", h->target, false, "process %u (%s, user %u) has %s%s",
+			 h->pid, h->comm, h->uid, h->detail, h->writable ? ", writable" : "");
+	}
+	return r;
+}
+
 static int look_at_environment(const Assay__EnvironmentOf *e, struct findings *f)
 {
 	int r = 0;
@@ -180,6 +229,10 @@ int findings_of(const Assay__Mi *mi, struct findings *ret)
 	*ret = (struct findings){ 0 };
 	for (size_t i = 0; mi->code && i < mi->code->n_processes && r == 0; i++)
 		r = look_at_code(mi, mi->code->processes[i], ret);
+	for (size_t i = 0; i < mi->n_processes && r == 0; i++)
+		r = look_at_process(mi, mi->processes[i], ret);
+	if (r == 0 && mi->descriptors)
+		r = look_at_descriptors(mi->descriptors, ret);
 	for (size_t i = 0; mi->environment && i < mi->environment->n_processes && r == 0; i++)
 		r = look_at_environment(mi->environment->processes[i], ret);
 	for (size_t i = 0; i < mi->n_collectors && r == 0; i++)

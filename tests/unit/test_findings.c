@@ -28,6 +28,11 @@ struct sample {
 	Assay__EnvironmentOf environment_of, *environment_list[1];
 	char *names[2];
 	Assay__CollectorStatus status, *statuses[1];
+	Assay__Process process, *processes[1];
+	Assay__Threads threads, *apart[1];
+	Assay__Descriptors descriptors;
+	Assay__Descriptor descriptor, *own[1];
+	Assay__Holder holder, *foreign[1];
 };
 
 static void sample_init(struct sample *s)
@@ -49,6 +54,28 @@ static void sample_init(struct sample *s)
 	assay__environment__init(&s->environment);
 	assay__environment_of__init(&s->environment_of);
 	assay__collector_status__init(&s->status);
+	assay__process__init(&s->process);
+	assay__threads__init(&s->threads);
+	assay__descriptors__init(&s->descriptors);
+	assay__descriptor__init(&s->descriptor);
+	assay__holder__init(&s->holder);
+	s->mi.processes = s->processes;
+	s->mi.n_processes = 1;
+	s->processes[0] = &s->process;
+	s->process.pid = 42;
+	s->process.executable = s->process.credentials = s->process.namespaces = 1;
+	s->process.threads_apart = s->apart;
+	s->apart[0] = &s->threads;
+	s->threads.first = 43;
+	s->threads.count = s->threads.credentials = s->threads.namespaces = 1;
+	s->mi.descriptors = &s->descriptors;
+	s->descriptors.own = s->own;
+	s->descriptors.n_own = 1;
+	s->own[0] = &s->descriptor;
+	s->descriptor.kind = (char *)"block_device";
+	s->descriptor.detail = (char *)"what it is";
+	s->descriptors.foreign = s->foreign;
+	s->foreign[0] = &s->holder;
 
 	s->mi.files = s->files;
 	s->mi.n_files = 1;
@@ -199,6 +226,38 @@ static void collector_failed(struct sample *s)
 	s->status.state = ASSAY__COLLECTOR_STATUS__STATE__FAILED;
 }
 
+static void traced(struct sample *s)
+{
+	s->process.tracer = 99;
+}
+
+static void traced_thread(struct sample *s)
+{
+	s->process.n_threads_apart = 1;
+	s->threads.tracer = 99;
+}
+
+static void thread_apart(struct sample *s)
+{
+	s->process.n_threads_apart = 1;
+	s->threads.credentials = 2;
+}
+
+static void replaced_executable(struct sample *s)
+{
+	s->process.executed = 1;
+}
+
+static void standard_socket(struct sample *s)
+{
+	s->descriptor.kind = (char *)"standard_socket";
+}
+
+static void held_by_another(struct sample *s)
+{
+	s->descriptors.n_foreign = 1;
+}
+
 static const struct {
 	const char *what;
 	void (*spoil)(struct sample *s);
@@ -223,6 +282,12 @@ static const struct {
 	{ "a file that the MI does not list", unlisted_file, "code.modified", false },
 	{ "a library forced in", preload, "environment.loading", false },
 	{ "a process that could not be read", unread, "code.unseen", true },
+	{ "a process that is traced", traced, "process.traced", false },
+	{ "a thread that is traced", traced_thread, "process.traced", false },
+	{ "a thread with other credentials", thread_apart, "process.threads", false },
+	{ "a process that passes for another", replaced_executable, "process.replaced", false },
+	{ "a connection as standard input", standard_socket, "descriptors", false },
+	{ "another that holds its memory", held_by_another, "foreign", false },
 	{ "a collector that failed", collector_failed, "collector", true },
 };
 
