@@ -8,7 +8,6 @@
 
 #include "cleanup.h"
 #include "digest.h"
-#include "ecdsa_p256.h"
 #include "evidence_table.h"
 
 /* Intel TDX quotes, in the order of Intel's quote verification library: docs/evidence-tdx.md. */
@@ -103,7 +102,8 @@ static int check_qe_signature(struct tdx_check *c)
 
 	r = tdx_known_find_qe(c);
 	if (r == 0)
-		r = p256_verify(c->pck_key, c->q.qe_signature, c->q.qe.whole);
+		r = p256_verify(((struct tdx_known_pck *)c->known_pck.c)->key, c->q.qe_signature,
+				c->q.qe.whole);
 	if (r < 0)
 		return r;
 	if (r == 0) {

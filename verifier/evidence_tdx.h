@@ -2,6 +2,7 @@
 #ifndef ASSAY_VERIFIER_EVIDENCE_TDX_H
 #define ASSAY_VERIFIER_EVIDENCE_TDX_H
 
+#include "ecdsa_p256.h"
 #include "evidence.h"
 #include "tdx_collateral.h"
 #include "tdx_quote.h"
@@ -9,10 +10,13 @@
 
 /* What is kept in the cache, in tdx_known.c: each found out from bytes that its key covers. */
 
-/* A PCK certificate whose chain held: its key, and what it says of the platform. */
+/*
+ * A PCK certificate whose chain held: its key (NULL: not of the curve), and what it says of the
+ * platform.
+ */
 struct tdx_known_pck {
 	struct cached base;
-	EVP_PKEY *key;
+	struct p256_key *key;
 	struct tdx_pck pck;
 };
 
@@ -26,12 +30,13 @@ struct tdx_known_collateral {
 /* An attestation key that a QE, whose report a PCK signed, vouches for. */
 struct tdx_known_qe {
 	struct cached base;
-	EVP_PKEY *key;
+	struct p256_key *key;
 };
 
 /* One of them on its way: from the cache, or made by the checks and not in it yet. */
 struct tdx_known {
 	struct cache_key key;
+	bool found;	    /* in the cache */
 	bool worth_keeping; /* it is not in the cache, and held without any reason */
 	struct cached *c;
 };
@@ -53,7 +58,6 @@ struct tdx_check {
 	STACK_OF(X509) * given; /* these but the first, and the endorsements' */
 	struct endorsements *endorsements;
 
-	EVP_PKEY *pck_key; /* lent by known_pck or chain */
 	struct tdx_pck pck;
 	bool has_pck;
 	struct tdx_tcb_info *tcb_info;	     /* read; authentic and in force, or NULL */
@@ -72,8 +76,10 @@ int tdx_known_find_pck(struct tdx_check *c);
 int tdx_known_find_collateral(struct tdx_check *c);
 int tdx_known_find_qe(struct tdx_check *c);
 
-/* Makes one that is not there: of the chain's first certificate and c->pck; empty; of the quote's
- * key (-EBADMSG: it is none). -ENOMEM. Nothing where there is one. */
+/*
+ * Makes one that is not there: of the key of the chain's first certificate; empty; of the quote's
+ * key (-EBADMSG: it is none). -ENOMEM. Nothing where there is one.
+ */
 int tdx_known_make_pck(struct tdx_check *c);
 int tdx_known_make_collateral(struct tdx_check *c);
 int tdx_known_make_qe(struct tdx_check *c);

@@ -5,7 +5,6 @@
 #include <openssl/x509.h>
 
 #include "cleanup.h"
-#include "ecdsa_p256.h"
 #include "evidence_tdx.h"
 #include "pem.h"
 
@@ -108,7 +107,9 @@ int tdx_check_chain_form(struct tdx_check *c)
 	}
 	if (r < 0)
 		return r;
-	c->pck_key = X509_get0_pubkey(sk_X509_value(c->chain, 0));
+	r = tdx_known_make_pck(c);
+	if (r < 0)
+		return r;
 	if (!tdx_pck_named(sk_X509_value(c->chain, 0))) {
 		appraisal_refuse(c->a, rule,
 				 "an SGX PCK Certificate of Intel's Platform or Processor CA", "%s",
@@ -157,7 +158,7 @@ int tdx_check_chain(struct tdx_check *c)
 	char seen[X509_TEXT_MAX];
 	int r;
 
-	if (c->known_pck.c) {
+	if (c->known_pck.found) {
 		c->chain_good = true;
 		appraisal_pass(c->a);
 		return 1;
@@ -185,16 +186,14 @@ int tdx_check_chain(struct tdx_check *c)
 
 static int read_pck(struct tdx_check *c)
 {
-	int r;
+	struct tdx_known_pck *known = (struct tdx_known_pck *)c->known_pck.c;
+	int r = 0;
 
-	if (c->known_pck.c) {
-		c->pck = ((struct tdx_known_pck *)c->known_pck.c)->pck;
-		return 0;
-	}
-	r = tdx_pck_read(sk_X509_value(c->chain, 0), &c->pck);
-	if (r < 0)
-		return r;
-	return tdx_known_make_pck(c);
+	if (!c->known_pck.found)
+		r = tdx_pck_read(sk_X509_value(c->chain, 0), &known->pck);
+	if (r == 0)
+		c->pck = known->pck;
+	return r;
 }
 
 int tdx_check_pck(struct tdx_check *c)
@@ -235,6 +234,19 @@ static bool in_force(const X509 *x, int64_t now)
 	       x509_time(X509_get0_notAfter(x), &until) == 0 && from <= now && now <= until;
 }
 
+static int signed_by(X509 *x, struct view signature, struct view data)
+{
+	struct p256_key *key;
+	int r;
+
+	r = p256_key_of(X509_get0_pubkey(x), &key);
+	if (r < 0)
+		return r == -EBADMSG ? 0 : r;
+	r = p256_verify(key, signature, data);
+	p256_key_free(key);
+	return r;
+}
+
 /* The certificate that the document's signature goes with; rather one that is in force. */
 static int find_signer(const struct tdx_check *c, const struct tdx_document *doc, X509 **ret)
 {
@@ -247,7 +259,7 @@ static int find_signer(const struct tdx_check *c, const struct tdx_document *doc
 
 		if (!named(x, SIGNER) || (best && !in_force(x, c->in->now)))
 			continue;
-		r = p256_verify(X509_get0_pubkey(x), signature, doc->text.object);
+		r = signed_by(x, signature, doc->text.object);
 		if (r < 0)
 			return r;
 		if (r > 0 && (!best || !in_force(best, c->in->now)))

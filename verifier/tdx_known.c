@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ecdsa_p256.h"
 #include "evidence_tdx.h"
 
 /*
@@ -17,7 +16,7 @@ static void free_pck(struct cached *c)
 {
 	struct tdx_known_pck *p = (struct tdx_known_pck *)c;
 
-	EVP_PKEY_free(p->key);
+	p256_key_free(p->key);
 	free(p);
 }
 
@@ -34,7 +33,7 @@ static void free_qe(struct cached *c)
 {
 	struct tdx_known_qe *q = (struct tdx_known_qe *)c;
 
-	EVP_PKEY_free(q->key);
+	p256_key_free(q->key);
 	free(q);
 }
 
@@ -49,7 +48,8 @@ static int find(struct tdx_check *c, struct tdx_known *k, const char *kind,
 	if (r < 0)
 		return r;
 	k->c = appraisal_cache_get(c->in->cache, &k->key, c->in->now);
-	return k->c ? 1 : 0;
+	k->found = k->c != NULL;
+	return k->found;
 }
 
 static struct view key_view(const struct cache_key *key)
@@ -57,39 +57,42 @@ static struct view key_view(const struct cache_key *key)
 	return view_of(key->sha256, sizeof(key->sha256));
 }
 
-int tdx_known_find_pck(struct tdx_check *c)
-{
-	const struct view parts[] = { key_view(&c->basis), c->q.chain };
-	const struct x509_pin *pins;
-	size_t n_pins;
-	int r;
-
-	if (!c->in->cache)
-		return 0;
-	pins = tdx_pins(c->in, &n_pins);
-	r = evidence_basis(c->in, pins, n_pins, &c->basis);
-	if (r < 0)
-		return r;
-	r = find(c, &c->known_pck, "tdx pck", parts, ARRAY_LEN(parts));
-	if (r > 0)
-		c->pck_key = ((struct tdx_known_pck *)c->known_pck.c)->key;
-	return r;
-}
-
-/* The chain's text behind its first certificate: the CAs', which may also be the collateral's. */
-static struct view authorities(struct view chain)
+/* The chain's text up to the end of its first certificate: the rest is the CAs'. */
+static size_t first_length(struct view chain)
 {
 	static const char end[] = "-----END CERTIFICATE-----";
 	const uint8_t *at = memmem(chain.data, chain.len, end, strlen(end));
 
-	return at ? view_of(at, (size_t)(chain.data + chain.len - at)) : chain;
+	return at ? (size_t)(at - chain.data) : 0;
+}
+
+/* The basis of collateral is that of the PCK certificate without that certificate. */
+int tdx_known_find_pck(struct tdx_check *c)
+{
+	size_t first = first_length(c->q.chain), n_pins;
+	const struct x509_pin *pins = tdx_pins(c->in, &n_pins);
+	struct cache_key given = { 0 };
+	const struct view basis[] = {
+		view_of(given.sha256, sizeof(given.sha256)),
+		view_of(c->q.chain.data + first, c->q.chain.len - first),
+	};
+	const struct view parts[] = { key_view(&c->basis), view_of(c->q.chain.data, first) };
+	int r;
+
+	if (!c->in->cache)
+		return 0;
+	r = evidence_basis(c->in, pins, n_pins, &given);
+	if (r == 0)
+		r = cache_key_of("tdx", basis, ARRAY_LEN(basis), &c->basis);
+	if (r < 0)
+		return r;
+	return find(c, &c->known_pck, "tdx pck", parts, ARRAY_LEN(parts));
 }
 
 int tdx_known_find_collateral(struct tdx_check *c)
 {
 	const struct view parts[] = {
 		key_view(&c->basis),
-		authorities(c->q.chain),
 		view_of(c->pck.fmspc, sizeof(c->pck.fmspc)),
 		view_of(c->pck.pceid, sizeof(c->pck.pceid)),
 	};
@@ -116,6 +119,7 @@ int tdx_known_find_qe(struct tdx_check *c)
 int tdx_known_make_pck(struct tdx_check *c)
 {
 	struct tdx_known_pck *p;
+	int r;
 
 	if (c->known_pck.c)
 		return 0;
@@ -124,8 +128,11 @@ int tdx_known_make_pck(struct tdx_check *c)
 		return -ENOMEM;
 	cached_init(&p->base, free_pck, sizeof(*p) + KEY_SIZE);
 	p->base.span = c->span;
-	p->pck = c->pck;
-	p->key = X509_get_pubkey(sk_X509_value(c->chain, 0));
+	r = p256_key_of(X509_get0_pubkey(sk_X509_value(c->chain, 0)), &p->key);
+	if (r < 0 && r != -EBADMSG) {
+		cached_unref(&p->base);
+		return r;
+	}
 	c->known_pck.c = &p->base;
 	return 0;
 }
@@ -156,7 +163,7 @@ int tdx_known_make_qe(struct tdx_check *c)
 	if (!q)
 		return -ENOMEM;
 	cached_init(&q->base, free_qe, sizeof(*q) + KEY_SIZE);
-	r = p256_key(c->q.key, &q->key);
+	r = p256_key_of_point(c->q.key, &q->key);
 	if (r < 0) {
 		cached_unref(&q->base);
 		return r;
