@@ -85,7 +85,7 @@ int follow_open(const struct follow_options *options, struct follow **ret, char 
 	r = follow_hooks_load(f, options->ring_bytes, ret_why, size);
 	if (r < 0)
 		return r;
-	r = follow_ring_open(f);
+	r = follow_ring_open(f, options->perf_ring_bytes);
 	if (r == 0)
 		r = map_counts(f);
 	if (r == 0)

@@ -24,6 +24,7 @@ struct follow;
 
 struct follow_options {
 	size_t ring_bytes;	  /* a power of two and a multiple of the page size; 0: 512 KiB */
+	size_t perf_ring_bytes;	  /* of each CPU, the same way; 0: 256 KiB */
 	uint64_t now_boottime_ns; /* kept as the time since when the hooks are attached */
 	bool full;		  /* hooks: full: rare system calls too, see follow_syscalls.bpf.h */
 };

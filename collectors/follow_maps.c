@@ -19,7 +19,7 @@ static struct follow_hook *hook_row(struct follow *f)
 	return &f->hooks[i];
 }
 
-int follow_maps_open(struct follow *f)
+int follow_maps_open(struct follow *f, size_t ring_bytes)
 {
 	struct follow_hook *h = hook_row(f);
 	int r;
@@ -27,7 +27,7 @@ int follow_maps_open(struct follow *f)
 	f->slot_of = calloc(PIDS_MAX, 1); /* of which only the pages in use exist */
 	if (!f->slot_of)
 		return -ENOMEM;
-	r = exec_maps_open(0, &f->exec_maps);
+	r = exec_maps_open(ring_bytes, &f->exec_maps);
 	if (r == -ENOMEM)
 		return r;
 	h->attached = r == 0;

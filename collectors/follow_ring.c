@@ -129,7 +129,7 @@ static int open_events(struct follow *f)
 	return 0;
 }
 
-int follow_ring_open(struct follow *f)
+int follow_ring_open(struct follow *f, size_t perf_ring_bytes)
 {
 	int cpus = libbpf_num_possible_cpus(), r;
 
@@ -148,7 +148,7 @@ int follow_ring_open(struct follow *f)
 	f->ring = ring_buffer__new(bpf_map__fd(f->skel->maps.records), on_record, f, NULL);
 	if (!f->ring)
 		return neg_errno();
-	r = follow_maps_open(f);
+	r = follow_maps_open(f, perf_ring_bytes);
 	return r < 0 ? r : open_events(f);
 }
 

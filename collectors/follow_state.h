@@ -125,7 +125,7 @@ MUST_CHECK int environments_note(struct environments *e, const struct follow_rec
 void environments_forget(struct environments *e, uint32_t slot);
 
 /* follow_maps.c: the executable mappings that perf records. */
-MUST_CHECK int follow_maps_open(struct follow *f);
+MUST_CHECK int follow_maps_open(struct follow *f, size_t ring_bytes);
 void follow_maps_close(struct follow *f);
 /* A record of the ring, as it is drained. -ENOMEM */
 MUST_CHECK int follow_maps_note(struct follow *f, const struct follow_record *record);
@@ -137,7 +137,7 @@ MUST_CHECK int follow_maps_drain(struct follow *f);
 void follow_hand_out(struct follow *f, const struct follow_record *record);
 /* follow_ring.c */
 MUST_CHECK int follow_ring_drain(struct follow *f);
-MUST_CHECK int follow_ring_open(struct follow *f);
+MUST_CHECK int follow_ring_open(struct follow *f, size_t perf_ring_bytes);
 void follow_ring_close(struct follow *f);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <bpf/bpf.h>
@@ -28,7 +29,8 @@ static int setup(void **state)
 static int setup_small(void **state)
 {
 	memset(&app, 0, sizeof(app));
-	running_prepare(&app, 4096);
+	running_prepare_with(&app, &(struct follow_options){ .ring_bytes = 4096,
+							     .perf_ring_bytes = 4096 });
 	return 0;
 }
 
@@ -97,6 +99,80 @@ static void nothing_is_lost_uncounted_in_a_flood(void **state)
 	/* The counters lose nothing. */
 	assert_int_equal(counted(FOLLOW_FORK), FLOOD);
 	assert_int_equal(counted(FOLLOW_EXIT), FLOOD + 1);
+}
+
+#define EXECS	600
+#define RENAMES 3000
+
+static int exec_storm(struct running *x, void *arg)
+{
+	for (int i = 0; i < EXECS; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			execl("/bin/true", "true", NULL);
+			_exit(1);
+		}
+		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+			return 1;
+	}
+	return 0;
+}
+
+/* The watched file goes from one name to another and back. */
+static int rename_storm(struct running *x, void *arg)
+{
+	char away[96];
+
+	snprintf(away, sizeof(away), "%s.away", (const char *)arg);
+	for (int i = 0; i < RENAMES; i++) {
+		if (rename(arg, away) < 0 || rename(away, arg) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* Nobody reads until all is over: a daemon that is stopped. */
+static void a_reader_that_is_stopped_knows_what_it_missed(void **state)
+{
+	struct follow_loss_account a;
+
+	running_end(running_start(&app, exec_storm, NULL));
+	assert_int_equal(follow_account(app.follow, &a), 0);
+	assert_true(a.settled);
+	assert_int_equal(a.assigned, a.delivered + a.dropped_total);
+	assert_true(a.dropped[FOLLOW_LOST_RING] > 0);
+	assert_int_equal(counted(FOLLOW_EXEC), EXECS);
+	assert_int_equal(counted(FOLLOW_FORK), EXECS);
+	/* A program's start maps more than one file as code: more than such a ring holds. */
+	if (follow_hook_named(app.follow, "perf_mmap2")->attached) {
+		assert_true(a.maps.lost > 0);
+		assert_true(a.maps.records + a.maps.lost >= 2 * EXECS);
+	}
+}
+
+static void a_storm_of_renames_is_counted(void **state)
+{
+	char path[] = "/var/tmp/assay-rename-XXXXXX";
+	struct follow_loss_account a;
+	struct follow_file file;
+	struct stat st;
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	close(fd);
+	file = follow_file_of(st.st_dev, st.st_ino);
+	assert_int_equal(follow_watch(app.follow, app.target->slot, FOLLOW_WATCH_MEASURED, &file, 1),
+			 0);
+	running_end(running_start(&app, rename_storm, path));
+	unlink(path);
+	assert_int_equal(follow_account(app.follow, &a), 0);
+	assert_true(a.settled);
+	assert_int_equal(a.assigned, a.delivered + a.dropped_total);
+	/* Told of once, so the ring has room; counted each time. */
+	assert_int_equal(a.dropped_total, 0);
+	assert_true(counted(FOLLOW_FILE_CHANGED) >= 2 * RENAMES);
 }
 
 static int ignore(void *arg, void *data, size_t len)
@@ -173,6 +249,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_is_lost_uncounted_in_a_flood, setup_small,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_reader_that_is_stopped_knows_what_it_missed,
+						setup_small, teardown),
+		TEST(a_storm_of_renames_is_counted),
 		TEST(a_record_that_vanishes_breaks_the_account),
 		TEST(counters_cannot_be_set_back),
 	};
