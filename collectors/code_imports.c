@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 
 #include "collectors/code_state.h"
@@ -26,31 +27,60 @@ static bool in_relro(const struct elf_object *o, uint64_t at)
 }
 
 /* The slots outside of relro: those are filled at the first call. */
-static int read_table(struct slots *s, struct digest *ret)
+static int read_table(struct slots *s)
 {
 	const struct elf_object *o = s->in->object;
+	uint64_t len = o->table_end - o->table_start;
 	struct code_objects *x = s->l->x;
-	uint64_t first = o->table_start, end = o->table_end;
 	uint8_t *to;
-	int r = 0;
+	int r;
 
-	if (end - first > TABLE_MAX)
+	if (len > TABLE_MAX)
 		return -E2BIG;
 	bytes_reset(&x->slots);
-	if (end > first) {
-		r = bytes_reserve(&x->slots, end - first, &to);
-		if (r == 0)
-			r = code_read(s->l, s->in->bias + first, to, end - first);
-		if (r < 0)
-			return r;
-		x->slots.len = end - first;
-	}
-	s->table = bytes_view(&x->slots);
-	s->table_at = first;
-	r = hasher_begin(x->hasher);
+	s->table = (struct view){ 0 };
+	s->table_at = o->table_start;
+	if (len == 0)
+		return 0;
+	r = bytes_reserve(&x->slots, len, &to);
 	if (r == 0)
-		r = hasher_add(x->hasher, s->table.data, s->table.len);
-	return r < 0 ? r : hasher_end(x->hasher, ret);
+		r = code_read(s->l, s->in->bias + o->table_start, to, len);
+	if (r < 0)
+		return r;
+	x->slots.len = len;
+	s->table = bytes_view(&x->slots);
+	return 0;
+}
+
+static int hash_table(const struct slots *s, struct digest *ret)
+{
+	struct hasher *h = s->l->x->hasher;
+	int r = hasher_begin(h);
+
+	if (r == 0)
+		r = hasher_add(h, s->table.data, s->table.len);
+	return r < 0 ? r : hasher_end(h, ret);
+}
+
+/* True if the table holds what it held when it was checked last. */
+static bool same_table(const struct slots *s, const struct code_known *k)
+{
+	return s->table.len == 0 || (k->table && k->table_len == s->table.len &&
+				     memcmp(k->table, s->table.data, s->table.len) == 0);
+}
+
+/* Keeps the table to compare with at the next node, if there is room. */
+static void keep_table(const struct slots *s, struct code_known *k)
+{
+	struct code_objects *x = s->l->x;
+
+	if (!k->table && s->table.len > 0 && x->copies + s->table.len <= CODE_COPIES_MAX) {
+		k->table = malloc(s->table.len);
+		k->table_len = s->table.len;
+		x->copies += k->table ? k->table_len : 0;
+	}
+	if (k->table)
+		memcpy(k->table, s->table.data, s->table.len);
 }
 
 static int value_of(const struct slots *s, uint64_t at, uint64_t *ret)
@@ -163,33 +193,51 @@ static int check(struct slots *s, bool *ret_good)
 	return r;
 }
 
-int code_imports_look(struct code_look *l, const struct code_instance *in, struct view relro)
+/* Checks the slots unless they hold what they held when all were right, here or where k is from. */
+static int check_changed(struct slots *s, struct code_known *k)
 {
-	struct code_known *k = &l->process->objects[in->known];
-	struct slots s = { .l = l, .in = in, .relro = relro };
+	bool same_relro =
+		k->imports_good && memcmp(k->checked_relro, k->seen, sizeof(k->seen)) == 0;
 	struct digest d;
 	bool good = false;
 	int r;
 
+	if (same_relro && same_table(s, k))
+		return 0;
+	r = hash_table(s, &d);
+	if (r < 0)
+		return r;
+	keep_table(s, k);
+	/* Text does not move: what was right there is right here. */
+	if (same_relro && memcmp(k->checked_slots, d.bytes, sizeof(k->checked_slots)) == 0)
+		return 0;
+	r = check(s, &good);
+	if (r < 0)
+		return r;
+	k->imports_good = good;
+	memcpy(k->checked_relro, k->seen, sizeof(k->checked_relro));
+	memcpy(k->checked_slots, d.bytes, sizeof(k->checked_slots));
+	return 0;
+}
+
+int code_imports_look(struct code_look *l, const struct code_instance *in, struct view relro)
+{
+	struct code_known *k = &l->process->objects[in->known];
+	struct slots s = { .l = l, .in = in, .relro = relro };
+	int r;
+
 	if (in->object->n_slots == 0)
 		return 0;
-	r = read_table(&s, &d);
-	if (r == 0) {
-		l->out->import_slots += in->object->n_slots;
-		/* The same slots as when all were right, and text does not move. */
-		if (k->imports_good && memcmp(k->checked_relro, k->seen, sizeof(k->seen)) == 0 &&
-		    memcmp(k->checked_slots, d.bytes, sizeof(k->checked_slots)) == 0)
-			return 0;
-		r = check(&s, &good);
-	}
+	r = read_table(&s);
+	if (r == 0)
+		r = check_changed(&s, k);
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {
 		l->error = "the import slots of an object could not be read";
+		k->imports_good = false;
 		return 0;
 	}
-	k->imports_good = good;
-	memcpy(k->checked_relro, k->seen, sizeof(k->checked_relro));
-	memcpy(k->checked_slots, d.bytes, sizeof(k->checked_slots));
+	l->out->import_slots += in->object->n_slots;
 	return 0;
 }

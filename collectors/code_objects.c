@@ -32,11 +32,12 @@ int code_objects_new(struct mappings_ways *ways, struct bytes *text, struct hash
 
 static void known_done(struct code_objects *x, struct code_known *k)
 {
-	if (k->copy)
-		x->copies -= k->copy_len;
+	x->copies -= k->copy ? k->copy_len : 0;
+	x->copies -= k->table ? k->table_len : 0;
 	free(k->path);
 	free(k->frames);
 	free(k->copy);
+	free(k->table);
 }
 
 static void process_done(struct code_objects *x, struct code_process *p)

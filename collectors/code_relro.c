@@ -19,9 +19,6 @@
 /* Relro above this is read at one node in LARGE_NODES, unless it is new. */
 #define LARGE_BYTES (1024 * 1024)
 #define LARGE_NODES 8
-/* Comparing with what was read before is several times cheaper than hashing; so many bytes are
- * kept. */
-#define COPIES_MAX (16 * 1024 * 1024)
 
 static size_t shared_place(const struct code_objects *x, const struct code_known *k)
 {
@@ -158,7 +155,7 @@ static int hash_relro(struct code_look *l, struct code_known *k)
 	if (r < 0)
 		return r;
 	memcpy(k->seen, d.bytes, sizeof(k->seen));
-	if (!k->copy && l->x->copies + v.len <= COPIES_MAX) {
+	if (!k->copy && l->x->copies + v.len <= CODE_COPIES_MAX) {
 		k->copy = malloc(v.len);
 		k->copy_len = v.len;
 		l->x->copies += k->copy ? v.len : 0;

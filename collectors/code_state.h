@@ -83,6 +83,8 @@ struct code_known {
 	/* Its relro as last read, which seen is the digest of; NULL: it is not kept. */
 	uint8_t *copy;
 	size_t copy_len;
+	uint8_t *table; /* and its slots outside of relro, when they were checked */
+	size_t table_len;
 };
 
 /* A process, by pid and start. */
@@ -149,6 +151,9 @@ MUST_CHECK int code_objects_look(struct code_look *l, pid_t pid, uint64_t start_
 #define CODE_LISTED_MAX 64
 /* Loading takes no longer: relro that stays writable past this is a finding. */
 #define CODE_PENDING_NS 10000000000ULL
+
+/* Bytes that may be kept of all processes to compare with, which is cheaper than hashing them. */
+#define CODE_COPIES_MAX (16 * 1024 * 1024)
 
 /* True if there is room for another in a list of n; counts it otherwise. */
 static inline bool code_listed(struct code_look *l, size_t n)
