@@ -13,6 +13,8 @@ static const struct command *const commands[] = {
 	&command_measure,   &command_inspect,	 &command_policy_check, &command_data_split,
 	&command_data_join, &command_secret_get, &command_stage_begin,	&command_status,
 	&command_fleet,      &command_log,	 &command_evidence_show, &command_evidence_verify,
+	&command_endorsements_import, &command_endorsements_list, &command_endorsements_check,
+	&command_endorsements_fetch,
 };
 
 int command_other_option(const struct command *c, int option)
@@ -98,7 +100,7 @@ static int help(FILE *to)
 {
 	fputs("Usage: assay COMMAND ...\n\n", to);
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		fprintf(to, "  %-14s %s\n", commands[i]->name, commands[i]->summary);
+		fprintf(to, "  %-19s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("\n  assay COMMAND --help  more on one command\n"
 	      "  assay --version       the version\n\n"
 	      "Exit status: 0 good, 1 judged bad, 2 wrong use, 3 the environment failed.\n",

@@ -25,7 +25,9 @@ struct command {
 
 extern const struct command command_measure, command_inspect, command_policy_check,
 	command_data_split, command_data_join, command_secret_get, command_stage_begin,
-	command_status, command_fleet, command_log, command_evidence_show, command_evidence_verify;
+	command_status, command_fleet, command_log, command_evidence_show, command_evidence_verify,
+	command_endorsements_import, command_endorsements_list, command_endorsements_check,
+	command_endorsements_fetch;
 
 /* What getopt_long's result means where the command does not know it: help, or wrong use. */
 int command_other_option(const struct command *c, int option);

@@ -94,6 +94,18 @@ const char *endorsement_store_problem(const struct endorsement_store *s, size_t 
  */
 bool endorsement_usable(const struct endorsement_key *key, enum endorsement_kind kind, int64_t now);
 
+/* What a time is to an endorsement. */
+enum endorsement_state {
+	ENDORSEMENT_IN_FORCE,
+	ENDORSEMENT_OLD, /* another of its series counts before it, and is in force */
+	ENDORSEMENT_NOT_YET,
+	ENDORSEMENT_EXPIRED,
+};
+enum endorsement_state endorsement_state(const struct endorsement_store *s,
+					 const struct endorsement_entry *e, int64_t now);
+/* "in force", "old", "not yet valid", "expired". */
+const char *endorsement_state_name(enum endorsement_state state);
+
 /*
  * What the store has for a platform's report at that time, added to `to`: for its chip and TCB, for
  * the platform, and of no platform; of each series the newest in force, or the newest where

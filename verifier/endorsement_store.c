@@ -241,6 +241,35 @@ static bool superseded(const struct endorsement_store *s, const struct endorseme
 	return false;
 }
 
+enum endorsement_state endorsement_state(const struct endorsement_store *s,
+					 const struct endorsement_entry *e, int64_t now)
+{
+	bool good = in_force(&e->key, now);
+
+	for (size_t i = 0; e->key.series.size > 0 && i < s->n; i++) {
+		const struct endorsement_entry *other = &s->entries[i];
+
+		if (other != e && digest_equal(&other->key.series, &e->key.series) &&
+		    in_force(&other->key, now) && superseded(s, e, now))
+			return ENDORSEMENT_OLD;
+	}
+	if (good)
+		return ENDORSEMENT_IN_FORCE;
+	return now < e->key.from ? ENDORSEMENT_NOT_YET : ENDORSEMENT_EXPIRED;
+}
+
+const char *endorsement_state_name(enum endorsement_state state)
+{
+	static const char *const names[] = {
+		[ENDORSEMENT_IN_FORCE] = "in force",
+		[ENDORSEMENT_OLD] = "old",
+		[ENDORSEMENT_NOT_YET] = "not yet valid",
+		[ENDORSEMENT_EXPIRED] = "expired",
+	};
+
+	return names[state];
+}
+
 int endorsement_store_select(const struct endorsement_store *s, const char *platform,
 			     const Assay__ChipReport *report, int64_t now, struct endorsements *to)
 {
