@@ -43,6 +43,7 @@ static int check_chip(const struct appraise_input *in, struct appraisal *a,
 		.endorsements = in->endorsements,
 		.roots = in->roots,
 		.n_roots = in->n_roots,
+		.cache = in->cache,
 	};
 	int r;
 

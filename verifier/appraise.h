@@ -37,6 +37,7 @@ struct appraise_input {
 	const struct endorsements *endorsements; /* besides the report's own; may be NULL */
 	const struct x509_pin *roots; /* instead of the makers'; NULL: those */
 	size_t n_roots;
+	struct appraisal_cache *cache; /* may be NULL */
 	struct view boot_id;
 	struct view exporter;
 	struct view key_name, ek_certificate, ek_chain; /* as enrolled */

@@ -279,6 +279,8 @@ static int start(struct server *s, const char *directory, int fd, unsigned int a
 		return -ENOMEM;
 	r = load_trust(s, directory);
 	if (r == 0)
+		r = appraisal_cache_new(APPRAISAL_CACHE_ENTRIES, APPRAISAL_CACHE_BYTES, &s->cache);
+	if (r == 0)
 		r = server_tls_open(s->config, directory, &s->tls);
 	if (r == 0)
 		r = listen_all(s);
@@ -322,6 +324,7 @@ static void stop(struct server *s)
 		event_free(s->alive);
 	keeper_client_free(s->keeper);
 	SSL_CTX_free(s->tls);
+	appraisal_cache_free(s->cache);
 	trust_done(&s->trust);
 	if (s->base)
 		event_base_free(s->base);

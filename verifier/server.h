@@ -40,6 +40,7 @@ struct server {
 	const struct verifier_config *config;
 	const struct policies *policies;
 	struct trust trust;
+	struct appraisal_cache *cache; /* across sessions */
 	struct event_base *base;
 	SSL_CTX *tls;
 	struct keeper_client *keeper;

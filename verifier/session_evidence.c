@@ -382,6 +382,7 @@ static int appraise_now(struct session_evidence *e, const struct keeper_prepare_
 		.known_entries = blobs[1],
 		.roots = trust->roots,
 		.n_roots = trust->n_roots,
+		.cache = s->server->cache,
 	};
 	int r;
 
