@@ -62,6 +62,7 @@ struct application {
 	uint32_t stage_wanted; /* begun by the application and not decided; 0: none */
 	bool frozen;	       /* by on_refusal, until it is readmitted */
 	bool stopping;	       /* told to end: what its first process leaves behind is killed */
+	unsigned int violations; /* bit k: enum violation_kind k was noticed in this run */
 	bool refused;	       /* latched: nothing more is released */
 	char verdict[16];
 	char *reasons; /* of the last verdict, a line each; NULL: none */

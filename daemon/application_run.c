@@ -69,6 +69,7 @@ static void run_begin(struct application *a)
 		abort(); /* without random numbers nothing here means anything */
 	a->sequence = a->node_number = a->last_node_boottime_ns = a->dropped = 0;
 	a->stage_passed = a->stage_wanted = 0;
+	a->violations = 0;
 	a->refused = a->frozen = a->stopping = false;
 	snprintf(a->verdict, sizeof(a->verdict), "none");
 	free(TAKE(a->reasons));

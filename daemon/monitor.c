@@ -20,6 +20,7 @@
 #include "footprint.h"
 #include "log.h"
 #include "requests.h"
+#include "violation_log.h"
 
 #define STOP_SECONDS 15 /* for applications to end when assayd is told to */
 
@@ -148,6 +149,12 @@ static void on_record(void *arg, const struct follow_record *record)
 	/* Looking at it, as ps does, is counted and makes no measurement. */
 	if (record->kind == FOLLOW_FOREIGN && FOLLOW_ACCESS_LOOKS(record->value))
 		return;
+	for (size_t k = 0; k < d->n_applications; k++) {
+		struct application *a = d->applications[k];
+
+		if (a->state == APPLICATION_RUNNING && a->target->slot == record->slot)
+			violation_in_record(a, record);
+	}
 	for (size_t i = 0; i < ARRAY_LEN(event_nodes); i++) {
 		if (event_nodes[i].kind != record->kind)
 			continue;

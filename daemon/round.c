@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "hpke.h"
 #include "log.h"
+#include "violation_log.h"
 
 /* What HPKE binds a sealed secret to, besides the Claims: docs/protocol.md, "Release". */
 #define RELEASE_INFO "assay stage secret v1"
@@ -191,6 +192,7 @@ static int step_measure(struct round *r)
 		a->last_node_boottime_ns = r->taken_boottime_ns;
 		if (e < 0)
 			return e;
+		violation_in_mi(a, r->mi->msg);
 		log_step("B3", name_of(r), "MI collected at time node %llu%s%s: %zu processes",
 			 (unsigned long long)a->node_number, *r->reason ? ", " : "", r->reason,
 			 r->mi->msg->n_processes);

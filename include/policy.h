@@ -47,6 +47,10 @@ uint32_t policy_version(const struct policy *p);
 /* True if the policy names the platform; one that it does not name is refused. */
 bool policy_allows_platform(const struct policy *p, const char *platform);
 
+/* What the policy thinks of a violation in the runtime register (violation.h). */
+enum policy_answer { POLICY_SILENT, POLICY_WARNS, POLICY_DENIES };
+enum policy_answer policy_on_violation(const struct policy *p, uint8_t kind);
+
 /* True if the evidence's event log must be there and replay to the quoted registers. */
 bool policy_tpm_event_log_required(const struct policy *p);
 

@@ -8,6 +8,8 @@
 
 #include "cleanup.h"
 #include "hpke.h"
+#include "log.h"
+#include "violation.h"
 
 static const char seal_info[] = "assay stage secret v1";
 
@@ -124,6 +126,88 @@ static int check_current(struct judging *g)
 	return 0;
 }
 
+/*
+ * Violations of the application that is judged, among the new entries of the register, become
+ * reasons. True: the policy denies one of them.
+ */
+static bool judge_violations(struct judging *g)
+{
+	struct reader in = reader_of(g->call->blobs[3]);
+	const char *own = g->j->application;
+	struct violation v;
+	struct view entry;
+	char run[2 * sizeof(v.run) + 1];
+	bool denied = false;
+
+	if (!g->j->runtime_good)
+		return false;
+	while (read_view(&in, VIOLATION_ENTRY_SIZE, &entry) == 0) {
+		enum policy_answer answer;
+
+		if (!violation_read(entry, &v) || !violation_is_of(&v, own))
+			continue;
+		answer = policy_on_violation(g->policy, v.kind);
+		if (answer == POLICY_SILENT)
+			continue;
+		denied = denied || answer == POLICY_DENIES;
+		hex_encode(v.run, sizeof(v.run), run);
+		appraisal_fail(&g->reasons, answer == POLICY_WARNS, "runtime.violation",
+			       "no violation in the chip's runtime register", "%s in run %s",
+			       violation_name(v.kind), run);
+	}
+	return denied;
+}
+
+/*
+ * An application of this machine whose violation came with another one's evidence: its own may be
+ * long in coming.
+ */
+static int latch_other(struct judging *g, const struct policy *p, const struct violation *v)
+{
+	struct keeper_call *c = g->call;
+	const char *name = policy_application(p);
+	struct store *s = c->keeper->store;
+	bool already = false;
+	int r;
+
+	r = store_latched(s, c->session.attester, name, &already);
+	if (r < 0 || already)
+		return r;
+	log_warning("%s: refused: the chip's runtime register has a violation: %s", name,
+		    violation_name(v->kind));
+	r = store_latch(s, c->session.attester, name, g->evidence, c->now);
+	if (r < 0)
+		return r;
+	return store_log(s, c->now.at_ns, "violation", c->session.id,
+			 view_of(c->session.key_name, c->session.key_name_len), name,
+			 json_pack("{s:s, s:I}", "kind", violation_name(v->kind), "evidence",
+				   (json_int_t)g->evidence));
+}
+
+static int latch_others(struct judging *g)
+{
+	const struct policies *policies = g->call->keeper->policies;
+	struct reader in = reader_of(g->call->blobs[3]);
+	struct violation v;
+	struct view entry;
+	int r = 0;
+
+	if (!g->j->runtime_good)
+		return 0;
+	while (r == 0 && read_view(&in, VIOLATION_ENTRY_SIZE, &entry) == 0) {
+		if (!violation_read(entry, &v) || violation_is_of(&v, g->j->application))
+			continue;
+		for (size_t i = 0; r == 0 && i < policies->n; i++) {
+			const struct policy *p = policies->items[i];
+
+			if (violation_is_of(&v, policy_application(p)) &&
+			    policy_on_violation(p, v.kind) == POLICY_DENIES)
+				r = latch_other(g, p, &v);
+		}
+	}
+	return r;
+}
+
 static int decide(struct judging *g)
 {
 	const struct keeper_judge *j = g->j;
@@ -149,6 +233,8 @@ static int decide(struct judging *g)
 	if (r < 0)
 		return r;
 	g->reasons.checks = j->checks > g->reasons.checks ? j->checks : g->reasons.checks;
+	if (judge_violations(g))
+		in.measurement_good = false;
 	if (j->has_nonce) {
 		r = store_nonce_use(c->keeper->store, j->nonce, c->session.id, j->application,
 				    g->last.stage, c->now, &in.nonce, &in.since_challenge_ns);
@@ -348,6 +434,8 @@ static int judge(struct judging *g)
 		r = move_on(g);
 	if (r == 0)
 		r = record(g);
+	if (r == 0)
+		r = latch_others(g);
 	if (r == 0 && g->decision.release)
 		r = record_releases(g);
 	if (r == 0)
