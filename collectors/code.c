@@ -420,7 +420,7 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 	if (r < 0)
 		return r;
 	code_objects_end(x->objects);
-	r = code_files_watch(x->files);
+	r = code_files_end(x->files);
 	if (r < 0)
 		return r;
 	if (!x->target->scan_complete && !why)

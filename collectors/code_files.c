@@ -245,20 +245,30 @@ static struct system system_of(struct code_files *f, int proc_fd, uint64_t devic
 	return s;
 }
 
+/* The object of that content, if it was taken apart before. */
+static struct object *object_known(struct code_files *f, const struct digest *d)
+{
+	for (size_t i = 0; i < f->n_objects; i++) {
+		struct object *o = &f->objects[i];
+
+		if (memcmp(o->sha256, d->bytes, sizeof(o->sha256)) == 0) {
+			o->node = f->node;
+			return o;
+		}
+	}
+	return NULL;
+}
+
 /* Takes the file behind fd apart, unless that was done with the same content before. */
 static int object_of(struct code_files *f, int fd, const struct digest *d,
 		     const struct elf_object **ret, const char **why)
 {
-	struct object *o;
+	struct object *o = object_known(f, d);
 	int r;
 
-	for (size_t i = 0; i < f->n_objects; i++) {
-		o = &f->objects[i];
-		if (memcmp(o->sha256, d->bytes, sizeof(o->sha256)) == 0) {
-			o->node = f->node;
-			*ret = o->object;
-			return 0;
-		}
+	if (o) {
+		*ret = o->object;
+		return 0;
 	}
 	if (f->n_objects == OBJECTS_MAX || f->n_symbols > SYMBOLS_MAX) {
 		*why = "more ELF files are mapped than are taken apart";
@@ -367,13 +377,8 @@ static bool is_due(const struct code_files *f, struct code_file *file)
 	return file->changes != before->changes || (file->inode + f->node) % WATCHED_NODES == 0;
 }
 
-int code_files_watch(struct code_files *f)
+int code_files_end(struct code_files *f)
 {
-	CLEANUP(cleanup_mem) struct follow_file *files = NULL;
-	int r;
-
-	if (f->n == 0)
-		return 0;
 	if (f->n > f->room_before) {
 		struct code_file *grown = realloc(f->before, f->room * sizeof(*grown));
 
@@ -382,19 +387,12 @@ int code_files_watch(struct code_files *f)
 		f->before = grown;
 		f->room_before = f->room;
 	}
-	memcpy(f->before, f->files, f->n * sizeof(*f->before));
+	if (f->n > 0)
+		memcpy(f->before, f->files, f->n * sizeof(*f->before));
 	f->n_before = f->n;
-	qsort(f->before, f->n_before, sizeof(*f->before), by_identity);
-	if (!f->target->follow)
-		return 0;
-	files = calloc(f->n, sizeof(*files));
-	if (!files)
-		return -ENOMEM;
-	for (size_t i = 0; i < f->n; i++)
-		files[i] = follow_file_of(f->files[i].device, f->files[i].inode);
-	r = follow_watch(f->target->follow, f->target->slot, FOLLOW_WATCH_MAPPED, files, f->n);
-	/* Those that are not watched are read by turns; follow says how many they are. */
-	return r == -ENOMEM ? r : 0;
+	if (f->n > 1)
+		qsort(f->before, f->n_before, sizeof(*f->before), by_identity);
+	return 0;
 }
 
 static int file_asked(struct code_files *f, struct mi *mi, int proc_fd,
@@ -402,7 +400,9 @@ static int file_asked(struct code_files *f, struct mi *mi, int proc_fd,
 		      struct code_file *ret, const char **why)
 {
 	char link[PATH_MAX + 32];
+	const struct object *known;
 	Assay__File *file;
+	struct digest d;
 	struct stat st;
 	bool gone, fresh;
 	int r;
@@ -425,6 +425,11 @@ static int file_asked(struct code_files *f, struct mi *mi, int proc_fd,
 	fresh = is_due(f, ret);
 	if (*file->error)
 		return 0;
+	known = !fresh && file_digest_known(f->digests, &st, &d) ? object_known(f, &d) : NULL;
+	if (known) {
+		ret->object = known->object;
+		return mi_bytes(mi, digest_view(&d), &file->sha256);
+	}
 	if (S_ISREG(st.st_mode))
 		return digest_file(f, mi, proc_fd, link, fresh, file, &ret->object, why);
 	return mi_text(mi, "not a regular file", &file->error);

@@ -40,8 +40,8 @@ MUST_CHECK int code_files_of(struct code_files *f, struct mi *mi, int proc_fd,
 			     const struct proc_mapping *m, size_t *ret, const char **why);
 const struct code_file *code_file_at(const struct code_files *f, size_t i);
 size_t code_files_count(const struct code_files *f);
-/* Has the kernel tell of changes to this node's files from here on. -ENOMEM. */
-MUST_CHECK int code_files_watch(struct code_files *f);
+/* Keeps what the next node has to know of this one's files. -ENOMEM. */
+MUST_CHECK int code_files_end(struct code_files *f);
 /* The file of that device and inode at this node; NULL: no code is mapped from it. */
 const struct code_file *code_file_find(const struct code_files *f, uint64_t device, uint64_t inode);
 

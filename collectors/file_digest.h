@@ -3,6 +3,7 @@
 #define ASSAY_FILE_DIGEST_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "digest.h"
 
@@ -30,5 +31,12 @@ void file_digest_cache_free(struct file_digest_cache *c);
  */
 MUST_CHECK int file_digest_by_fd(struct file_digest_cache *c, int fd, bool fresh,
 				 struct digest *ret_sha256, bool *ret_read);
+
+/*
+ * The same without opening the file, by what fstatat said of it: false where its content would have
+ * to be read.
+ */
+bool file_digest_known(struct file_digest_cache *c, const struct stat *st,
+		       struct digest *ret_sha256);
 
 #endif

@@ -360,6 +360,23 @@ static void m15_vdso(void **state)
 	finish(pid);
 }
 
+/* Where in this program's file its text of that address is. */
+static uint64_t place_in_file(uint64_t address)
+{
+	CLEANUP(cleanup_fd) int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	uint64_t place = 0;
+	struct elf_object *o;
+
+	assert_int_equal(elf_object_read(fd, PAGE, &o), 0);
+	for (size_t i = 0; i < o->n_text; i++) {
+		if (o->text[i].start <= address && address < o->text[i].end)
+			place = o->text[i].offset + (address - o->text[i].start);
+	}
+	elf_object_free(o);
+	assert_true(place != 0);
+	return place;
+}
+
 /* An event on the first instruction of patched(), for that process. */
 static int probe(pid_t pid)
 {
@@ -377,8 +394,7 @@ static int probe(pid_t pid)
 	exe[n] = '\0';
 	assert_true(dladdr(text_page(), &info) != 0);
 	a.config1 = address_of(exe);
-	/* This program is linked so that places in the file are those in memory. */
-	a.config2 = address_of(text_page()) - address_of(info.dli_fbase);
+	a.config2 = place_in_file(address_of(text_page()) - address_of(info.dli_fbase));
 	return (int)syscall(SYS_perf_event_open, &a, pid, -1, -1, PERF_FLAG_FD_CLOEXEC);
 }
 
