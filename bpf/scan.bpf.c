@@ -461,8 +461,10 @@ static bool same_name(const char *name, const char *other, int n)
 
 static void read_inet(struct sock *sk, struct scan_descriptor *d)
 {
-	d->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	d->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	struct tcp_sock *tcp;
+
+	d->local_port = sk->__sk_common.skc_num;
+	d->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (d->family == AF_INET) {
 		bpf_core_read(d->local, 4, &sk->__sk_common.skc_rcv_saddr);
 		bpf_core_read(d->remote, 4, &sk->__sk_common.skc_daddr);
@@ -471,8 +473,11 @@ static void read_inet(struct sock *sk, struct scan_descriptor *d)
 		bpf_core_read(d->remote, 16, &sk->__sk_common.skc_v6_daddr);
 	}
 	if (d->protocol == IPPROTO_TCP && d->state != TCP_LISTEN) {
-		d->sent_bytes = BPF_CORE_READ((struct tcp_sock *)sk, bytes_sent);
-		d->received_bytes = BPF_CORE_READ((struct tcp_sock *)sk, bytes_received);
+		tcp = bpf_skc_to_tcp_sock(sk);
+		if (!tcp)
+			return;
+		d->sent_bytes = tcp->bytes_sent;
+		d->received_bytes = tcp->bytes_received;
 	}
 }
 
@@ -514,8 +519,8 @@ static bool read_socket(struct file *file, struct scan_descriptor *d, char *text
 	d->kind = SCAN_SOCKET;
 	d->family = sk->__sk_common.skc_family;
 	d->state = sk->__sk_common.skc_state;
-	d->type = BPF_CORE_READ(sk, sk_type);
-	d->protocol = BPF_CORE_READ(sk, sk_protocol);
+	d->type = sk->sk_type;
+	d->protocol = sk->sk_protocol;
 	if (d->foreign) {
 		/* Those that can take what is meant for the application, or listen to it. */
 		bool inet = d->family == AF_INET || d->family == AF_INET6;
@@ -525,7 +530,7 @@ static bool read_socket(struct file *file, struct scan_descriptor *d, char *text
 		    !(inet && d->protocol == IPPROTO_UDP))
 			return 0;
 	}
-	d->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	d->netns = sk->__sk_common.skc_net.net->ns.inum;
 	if (d->family == AF_INET || d->family == AF_INET6)
 		read_inet(sk, d);
 	else if (d->family == AF_UNIX)
@@ -596,16 +601,21 @@ static bool read_regular(struct file *file, struct inode *inode, unsigned long m
 
 static bool look_at(struct file *file, struct scan_descriptor *d, char *text)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	unsigned long magic = BPF_CORE_READ(inode, i_sb, s_magic);
-	__u16 mode = BPF_CORE_READ(inode, i_mode), type = mode & S_IFMT;
+	struct inode *inode = file->f_inode;
+	unsigned long magic;
+	__u16 mode, type;
 	__u32 device;
 
-	d->inode = BPF_CORE_READ(inode, i_ino);
-	d->writable = (BPF_CORE_READ(file, f_mode) & FMODE_WRITE) != 0;
+	if (!inode)
+		return 0;
+	mode = inode->i_mode;
+	type = mode & S_IFMT;
+	d->inode = inode->i_ino;
+	d->writable = (file->f_mode & FMODE_WRITE) != 0;
 	if (type == S_IFSOCK)
 		return read_socket(file, d, text);
-	d->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	magic = inode->i_sb->s_magic;
+	d->device = inode->i_sb->s_dev;
 	if (magic == ANON_MAGIC)
 		return read_object(file, d, text);
 	if (magic == PROC_MAGIC)
