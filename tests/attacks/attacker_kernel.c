@@ -4,12 +4,16 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/if_ether.h>
 #include <linux/perf_event.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -68,7 +72,7 @@ static int sampling(const struct victim_process *v, bool decisive)
 	return r < 0 ? r : 0;
 }
 
-/* T08, K03: a program of another on a hook that sees each system call, reading user memory. */
+/* T08: a program of another on a hook that sees each system call, reading user memory. */
 static int bpf_program(const struct victim_process *v, bool decisive)
 {
 	const struct bpf_insn code[] = {
@@ -94,6 +98,12 @@ static int bpf_program(const struct victim_process *v, bool decisive)
 	return bpf_raw_tracepoint_open("sched_process_exit", program) < 0 ? -errno : 0;
 }
 
+/* K03: the same, where already the loading of a program counts: the control loads none. */
+static int bpf_given(const struct victim_process *v, bool decisive)
+{
+	return decisive ? bpf_program(v, true) : 0;
+}
+
 /* T12: every packet of the machine, loopback included. */
 static int packets(const struct victim_process *v, bool decisive)
 {
@@ -108,31 +118,94 @@ static int abort_it(const struct victim_process *v, bool decisive)
 	return kill(v->pid, decisive ? SIGABRT : 0) < 0 ? -errno : 0;
 }
 
-/* K09: the value of each key of each array map that it can get hold of, written: 0 worked. */
-static int overwrite_maps(const struct victim_process *v, bool decisive)
+/*
+ * Calls on each number in the lines that begin with the field, of all the process's descriptors:
+ * what of BPF it has open. The numbers are public to root; no descriptor of it is taken over.
+ */
+static int each_object(pid_t pid, const char *field, int (*on)(uint32_t id, void *arg), void *arg)
 {
-	uint32_t id = 0, written = 0, refused = 0;
+	char path[64], line[256];
+	const struct dirent *e;
+	DIR *d;
+	int r = 0;
 
-	while (bpf_map_get_next_id(id, &id) == 0) {
-		struct bpf_map_info info = { 0 };
-		uint32_t size = sizeof(info), key = 0;
-		static char value[65536];
-		int fd = bpf_map_get_fd_by_id(id);
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo", pid);
+	d = opendir(path);
+	if (!d)
+		return -errno;
+	while (r == 0 && (e = readdir(d))) {
+		int fd = openat(dirfd(d), e->d_name, O_RDONLY | O_CLOEXEC);
+		FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 
-		if (fd < 0)
-			continue;
-		if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 &&
-		    info.type == BPF_MAP_TYPE_ARRAY && info.value_size <= sizeof(value) &&
-		    bpf_map_lookup_elem(fd, &key, value) == 0 && decisive) {
-			if (bpf_map_update_elem(fd, &key, value, BPF_EXIST) == 0)
-				written++;
-			else
-				refused++;
-		}
-		close(fd);
+		while (f && r == 0 && fgets(line, sizeof(line), f))
+			if (strncmp(line, field, strlen(field)) == 0)
+				r = on((uint32_t)strtoul(line + strlen(field), NULL, 10), arg);
+		if (f)
+			fclose(f);
 	}
-	printf("arrays written with what they held: %u, refused: %u\n", written, refused);
+	closedir(d);
+	return r;
+}
+
+static int detach_link(uint32_t id, void *arg)
+{
+	int fd = bpf_link_get_fd_by_id(id), *detached = arg;
+
+	if (fd < 0)
+		return 0;
+	if (bpf_link_detach(fd) == 0)
+		++*detached;
+	close(fd);
 	return 0;
+}
+
+/* K08: what can be detached of the process's hooks is; those on tracepoints cannot. */
+static int detach_hooks(const struct victim_process *v, bool decisive)
+{
+	int detached = 0;
+	int r = decisive ? each_object(v->pid, "link_id:", detach_link, &detached) : 0;
+
+	return r == 0 && decisive && detached == 0 ? -EOPNOTSUPP : r;
+}
+
+struct forgetting {
+	uint32_t pid;
+	int forgotten, frozen_written;
+};
+
+static int forget_in(uint32_t id, void *arg)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t size = sizeof(info), zero = 0;
+	struct forgetting *f = arg;
+	static char value[65536];
+	int fd = bpf_map_get_fd_by_id(id);
+
+	if (fd < 0)
+		return 0;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0) {
+		if (info.type == BPF_MAP_TYPE_HASH && info.key_size == sizeof(f->pid) &&
+		    bpf_map_delete_elem(fd, &f->pid) == 0)
+			f->forgotten++;
+		/* Counters: refused, because these maps are frozen. */
+		if (info.type == BPF_MAP_TYPE_ARRAY && strcmp(info.name, "counts") == 0 &&
+		    info.value_size <= sizeof(value) &&
+		    bpf_map_update_elem(fd, &zero, value, BPF_ANY) == 0)
+			f->frozen_written++;
+	}
+	close(fd);
+	return 0;
+}
+
+/* K09: the process at the address is taken out of each table of followed processes. */
+static int forget(const struct victim_process *v, bool decisive)
+{
+	struct forgetting f = { .pid = (uint32_t)v->given };
+	int r = decisive ? each_object(v->pid, "map_id:", forget_in, &f) : 0;
+
+	if (r == 0 && f.frozen_written > 0)
+		return -EXDEV; /* the counters could be set back: worse than what is tested */
+	return r == 0 && decisive && f.forgotten == 0 ? -ENOENT : r;
 }
 
 const struct attack kernel_attacks[] = {
@@ -140,8 +213,10 @@ const struct attack kernel_attacks[] = {
 	{ "breakpoint", breakpoint },
 	{ "sampling", sampling },
 	{ "bpf-program", bpf_program },
+	{ "bpf-given", bpf_given },
 	{ "packets", packets },
 	{ "abort", abort_it },
-	{ "overwrite-maps", overwrite_maps },
+	{ "detach", detach_hooks },
+	{ "forget", forget },
 	{ NULL, NULL },
 };

@@ -3,6 +3,7 @@
 
 An attack is a function (application, decisive): with decisive it attacks in full; without, it
 goes the same way but for the one step that counts, and nothing must be reported."""
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ class Row:
         self.setup = more.pop("setup", None)     # done before the first measurement
         self.files = more.pop("files", None)     # measured as well: paths of the application
         self.alone = more.pop("alone", False)    # changes the machine: no other row beside it
+        self.etc = more.pop("etc", False)        # changes /etc, which is the run's own
         self.hooks = more.pop("hooks", "default")  # of assayd's configuration
         if more:
             raise TypeError(f"{identity}: {more}")
@@ -102,6 +104,8 @@ row("M15", "vDSO written", Redis, outside("vdso"), ("dynamic.code.modified_text"
 row("M16", "uprobe on the program", Nginx, outside("uprobe"),
     ("dynamic.code.modified_text|dynamic.code.uprobes", r"."))
 row("M17", "hardware breakpoint", Redis, outside("breakpoint"),
+    ("dynamic.descriptors.foreign_traces", r"{pid}"))
+row("M17", "hardware breakpoint", Postgres, outside("breakpoint"),
     ("dynamic.kernel.foreign_access", r"perf"), hooks="full")
 row("M18", "code in the unused end of a text page", Redis, outside("cave"), CODE_MODIFIED)
 row("M20", "text written through io_uring", Nginx, outside("text-uring"), CODE_MODIFIED)
@@ -405,10 +409,22 @@ row("T05", "environment read", Redis, read_environment,
     ("dynamic.kernel.foreign_read", r"read environ"),
     policy={"kernel": {"foreign_read": "deny"}})
 row("T07", "sampled by perf with its stack", Redis, outside("sampling"),
+    ("dynamic.descriptors.foreign_traces", r"{pid}"))
+row("T07", "sampled by perf with its stack", Node, outside("sampling"),
     ("dynamic.kernel.foreign_access", r"perf"), hooks="full")
 row("T11", "checkpoint", Redis, outside("checkpoint"), FOREIGN)
+row("T12", "packets of the machine captured", Redis, outside("packets"),
+    ("dynamic.descriptors.foreign_packets", r"attack_attacker"), alone=True)
 row("T15", "memory read by a process of the same user", Redis, outside("memory", uid=65534),
     FOREIGN, hooks="full")
+
+
+row("T15", "text written by a process of the same user", Redis,
+    outside("text-write", uid=65534), CODE_MODIFIED, FOREIGN, hooks="full")
+row("T15", "memory copied by a process of the same user", Redis, outside("copy", uid=65534),
+    FOREIGN, hooks="full")
+row("T15", "ptrace by a process of the same user", Node, outside("peek", uid=65534), FOREIGN,
+    hooks="full")
 
 
 def gcore(app, decisive):
@@ -470,3 +486,145 @@ def swap_certificate(app, decisive):
 
 row("N09", "certificate swapped", Nginx, swap_certificate,
     ("dynamic.static_files.unchanged", r"cert\.pem"))
+
+
+def hosts(app):
+    app.target.files.append("/etc/hosts")
+
+
+def change_hosts(app, decisive):
+    """/etc is a copy of its own for this run, see run.py."""
+    with open("/etc/hosts" if decisive else var("hosts")(app), "a") as f:
+        f.write("127.0.0.1 license.example\n")
+
+
+row("N08", "/etc/hosts changed", Target, change_hosts,
+    ("dynamic.static_files.unchanged", r"/etc/hosts"), files=hosts, etc=True)
+
+
+def global_preload(app, decisive):
+    library = copy(os.path.join(app.lab.library, "attack_payload.so"), var("global.so")(app))
+    try:
+        if decisive:
+            with open("/etc/ld.so.preload", "w") as f:
+                f.write(library + "\n")
+        app.run(("/usr/bin/sleep", "60"))
+        time.sleep(0)
+        until("the program running", lambda: any(
+            "sleep" in os.readlink(f"/proc/{p}/exe") for p in children(app.launcher)), 20)
+    finally:
+        if decisive:
+            until("the library loaded", lambda: any(
+                "global.so" in open(f"/proc/{p}/maps").read()
+                for p in children(app.launcher)), 20)
+            os.unlink("/etc/ld.so.preload")
+
+
+row("L02", "/etc/ld.so.preload", Target, global_preload, ("dynamic.code.files", r"global\.so"),
+    files=SLEEP, etc=True, alone=True)
+
+# 1.7 Kernel and monitor. These change the machine, or attack assayd: one by one, after the others.
+
+
+def known_programs():
+    """Tags of the BPF programs that are there before; another assayd's, for example."""
+    listed = json.loads(run("bpftool", "prog", "list", "-j").stdout or "[]")
+    return sorted({p["tag"] for p in listed if "tag" in p})
+
+
+BPF = {"machine": {"bpf": {"foreign": "deny", "tags": known_programs}}}
+row("T08", "BPF program of another reads user memory", Redis, outside("bpf-program"),
+    ("dynamic.machine.bpf", r"sniff"), policy=BPF, alone=True)
+row("K03", "BPF program of another stays in the kernel", Target, outside("bpf-given"),
+    ("dynamic.machine.bpf", r"sniff"), ("dynamic.kernel.bpf", r"."),
+    policy={**BPF, "kernel": {"bpf": "deny"}}, hooks="full", alone=True)
+
+
+def sysctl(path, value):
+    def attack(app, decisive):
+        with open(path) as f:
+            old = f.read()
+        app.undo.append(lambda: write_file(path, old))
+        write_file(path, value if decisive else old)
+    return attack
+
+
+def write_file(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+row("K06", "fs.suid_dumpable raised", Target, sysctl("/proc/sys/fs/suid_dumpable", "2"),
+    ("dynamic.machine.sysctl.fs.suid_dumpable", r"2"),
+    policy={"machine": {"sysctl": {"fs.suid_dumpable": {"max": "0"}}}}, alone=True)
+row("K06", "address space no longer at random", Target,
+    sysctl("/proc/sys/kernel/randomize_va_space", "0"),
+    ("dynamic.machine.sysctl.kernel.randomize_va_space", r"0"),
+    policy={"machine": {"sysctl": {"kernel.randomize_va_space": {"min": "2"}}}}, alone=True)
+
+
+def assayd(app):
+    return app.lab.assayd.pid
+
+
+row("K11", "assayd itself traced", Target, outside("peek", pid=assayd),
+    ("dynamic.kernel.assayd_access", r"."), policy={"kernel": {"assayd_access": "deny"}},
+    alone=True)
+row("K11", "assayd's memory read", Target, outside("memory", pid=assayd),
+    ("dynamic.kernel.assayd_access", r"."), policy={"kernel": {"assayd_access": "deny"}},
+    hooks="full", alone=True)
+
+
+def set_clock(app, decisive):
+    """A little more than a second forward, and back again once that was judged."""
+    if decisive:
+        time.clock_settime(time.CLOCK_REALTIME, time.clock_gettime(time.CLOCK_REALTIME) + 1.2)
+        app.undo.append(lambda: time.clock_settime(
+            time.CLOCK_REALTIME, time.clock_gettime(time.CLOCK_REALTIME) - 1.2))
+
+
+row("K13", "clock set", Target, set_clock, ("dynamic.machine.clock", r"set by 1[12]\d\d ms"),
+    policy={"machine": {"clock": "unchanged"}}, alone=True)
+row("K09", "assayd's maps written: the process is no longer followed", Target,
+    outside("forget", pid=assayd, address=lambda app: str(app.launcher)),
+    ("dynamic.kernel.lost", r"."), alone=True)
+# The last one: no hook of assayd is whole after it.
+row("K08", "assayd's hooks detached", Target, outside("detach", pid=assayd),
+    ("dynamic.kernel.lost", r"."), alone=True)
+
+NOT_COVERED.update({
+    "A03": ("PEP 768 sys.remote_exec", "needs Python 3.14; Debian 12 has 3.11. It writes by "
+            "process_vm_writev, which M04 and T15 attack"),
+    "A12": ("evaluation of network data", "pure data: out of reach by definition"),
+    "A13": ("write into a just-in-time compiler's pages", "a write from outside is M01; one from "
+            "inside is what the compiler does"),
+    "A15": ("hot patching", "the same steps as M01 and M07"),
+    "K01": ("module loaded", "this kernel loads no modules"),
+    "K02": ("kexec", "this kernel has none"),
+    "K04": ("ftrace, kprobe or livepatch hook", "this kernel has no kprobes, ftrace or livepatch"),
+    "K05": ("system call table", "not possible without reading kernel memory"),
+    "K14": ("CPU hotplug", "this machine's CPUs cannot be switched off"),
+    "K16": ("attacked before assayd starts", "assayd starts the application; static reference "
+            "values decide (tests/flow, file_changed_before_start)"),
+    "L07": ("upper layer of an overlay edited", "no attack program yet"),
+    "L11": ("NSS, PAM, provider configuration", "no attack program yet; what is loaded is L08 or A08"),
+    "L12": ("page cache written without a trace", "needs a kernel with CVE-2022-0847"),
+    "L13": ("raw block device written", "would damage the file system that it runs on"),
+    "L14": ("timestomp", "times are not believed; no attack program yet"),
+    "L18": ("FUSE answers differ", "tests/bpf attacks code on FUSE"),
+    "M24": ("code reuse, data only", "no new code, no foreign access: out of reach by definition"),
+    "M25": ("loader lists changed", "no attack program yet; rule code.loader_list"),
+    "M26": ("handler tables", "best effort: no rule"),
+    "M28": ("PR_SET_MM, exe_file", "the kernel refuses it while the old program is mapped; a process "
+            "that unmaps itself first runs from memory, which is M14"),
+    "N07": ("nft, tc, XDP redirect", "no attack program yet; programs are T08 and K03"),
+    "N11": ("old data put back", "no property of a running program: needs counters outside"),
+    "T09": ("swap read", "this machine has no swap; rule machine.swap"),
+    "T13": ("kernel memory read", "this kernel has neither /dev/mem nor /proc/kcore"),
+    "X06": ("binfmt_misc", "would change how the whole machine executes programs"),
+    "X09": ("credentials by kernel exploit", "needs an exploit; the state compared is X08's"),
+    "X13": ("PID used again", "a process is known by pidfd and start time, not by its number; "
+            "tests/daemon has who may ask"),
+    "X16": ("restarted with other arguments", "arguments are not measured; when the first process "
+            "ends, so do the application and its secrets"),
+})

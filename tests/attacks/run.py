@@ -9,10 +9,12 @@ usage: run.py [--build DIR] [--table] [--keep] [--jobs N] [ROW…]    ROW: an id
 import argparse
 import collections
 import concurrent.futures
+import ctypes
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 
@@ -43,7 +45,9 @@ def matches(wanted, seen, app):
 
 
 def release(app):
-    """Ends what an attack held open."""
+    """Ends what an attack held open, and undoes what it changed of the machine."""
+    while app.undo:
+        app.undo.pop()()
     for held in app.held:
         if held.stdin:
             held.stdin.close()
@@ -117,7 +121,7 @@ def play(build, rows, jobs, keep):
                 count[row.name] += 1
                 name = row.name + (str(count[row.name]) if count[row.name] > 1 else "")
                 app = scene.Application(lab, name, row.target, user=row.user, policy=row.policy)
-                app.held, app.held_sockets, app.leave = [], [], []
+                app.held, app.held_sockets, app.leave, app.undo = [], [], [], []
                 applications.append(app)
                 if callable(row.files):
                     row.files(app)
@@ -137,6 +141,21 @@ def play(build, rows, jobs, keep):
                 app.close()
 
 
+def private_etc(directory):
+    """An /etc of its own for this process and all that it starts, gone with them. None: it has
+    one; otherwise why not."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    clone_newns = 0x20000
+    if libc.unshare(clone_newns) != 0:
+        return f"no mount namespace: {os.strerror(ctypes.get_errno())}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", "mount --make-rprivate / && mount -t tmpfs tmpfs $0 && "
+         "mkdir $0/upper $0/work && "
+         "mount -t overlay overlay -o lowerdir=/etc,upperdir=$0/upper,workdir=$0/work /etc",
+         directory], stderr=subprocess.PIPE, text=True)
+    return done.stderr.strip() if done.returncode else None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", default=os.path.join(labs.SOURCE, "build", "release"))
@@ -146,19 +165,27 @@ def main():
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     chosen, results = [], []
+    etc = tempfile.mkdtemp(prefix="assay-etc-")
+    no_etc = private_etc(etc)
     for row in catalogue.ROWS:
         if args.names and not any(n == row.id or n in row.name for n in args.names):
             continue
         missing = row.target.missing()
-        if missing:
-            results.append(Result(row, "skipped", f"not installed: {', '.join(missing)}"))
+        if missing or (row.etc and no_etc):
+            results.append(Result(row, "skipped", no_etc if not missing else
+                                  f"not installed: {', '.join(missing)}"))
             print(f"[skipped] attacks.{row.name}: {results[-1].why}", flush=True)
         else:
             chosen.append(row)
-    for hooks in ("default", "full"):
-        some = [r for r in chosen if r.hooks == hooks]
-        for i in range(0, len(some), SCENE_ROWS):
-            results += play(args.build, some[i:i + SCENE_ROWS], args.jobs, args.keep)
+    try:
+        for hooks in ("default", "full"):
+            some = [r for r in chosen if r.hooks == hooks]
+            for i in range(0, len(some), SCENE_ROWS):
+                results += play(args.build, some[i:i + SCENE_ROWS], args.jobs, args.keep)
+    finally:
+        if not no_etc:
+            subprocess.run(["umount", "-l", "/etc", etc], check=False)
+        os.rmdir(etc)
     counts = collections.Counter(r.state for r in results)
     if args.table:
         coverage.write(os.path.join(labs.SOURCE, "docs", "coverage.md"), results,

@@ -69,6 +69,10 @@ class Application:
             "processes": {"users": ["0" if self.user == "root" else "65534"],
                           "credentials": "unchanged", "namespaces": "unchanged",
                           "threads": "deny", "tracer": "deny", "replaced": "deny"},
+            "descriptors": {key: "deny" for key in (
+                "standard_sockets", "process_memory", "memory_files", "deleted_programs",
+                "kernel_memory", "raw_sockets", "block_devices", "foreign_memory",
+                "foreign_ports", "foreign_packets", "foreign_traces")},
             "kernel": kernel,
         }
 
@@ -78,6 +82,10 @@ class Application:
         for key, value in self.rules.items():  # None: not this rule
             rules[key] = {k: v for k, v in {**rules.get(key, {}), **value}.items()
                           if v is not None}
+        if "machine" in rules:
+            for part in rules["machine"].values():
+                if isinstance(part, dict) and callable(part.get("tags")):
+                    part["tags"] = part["tags"]() or ["00" * 8]
         # JSON is YAML.
         self.lab.policy(self.name, f"static: {{manifest: {self.name}.mtree}}\n"
                         f"dynamic: {json.dumps(rules)}\nstages:\n" + "".join(
