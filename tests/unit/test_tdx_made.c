@@ -457,6 +457,7 @@ static void what_was_found_out_is_not_found_out_again(void **state)
 	expect_hits(&w, &hits, KINDS);
 	/* The TD makes another quote. */
 	tdx_fixture_report_data(&w.f, view_text("other data"));
+	bytes_done(&w.quote);
 	tdx_fixture_quote(&w.f, &w.quote);
 	assert_int_equal(warm_judge(&w), EVIDENCE_VALID);
 	/* ECDSA signs with a random number: the QE's report has another signature. */
