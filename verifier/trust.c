@@ -48,6 +48,13 @@ static int load_store(const char *directory, const char *name, struct trust *t, 
 	return 0;
 }
 
+/* A list, a TCB info: what roots sign, and not one. */
+static bool may_be_root(enum endorsement_kind kind)
+{
+	return kind != ENDORSEMENT_CRL && kind != ENDORSEMENT_TCB_INFO &&
+	       kind != ENDORSEMENT_QE_IDENTITY;
+}
+
 /* The certificate that a file is, or else the file itself, by its SHA-256. */
 static int pin_of(struct view content, struct endorsements *given, struct x509_pin *ret)
 {
@@ -58,7 +65,8 @@ static int pin_of(struct view content, struct endorsements *given, struct x509_p
 	int r;
 
 	r = endorsements_add(given, content, &why);
-	if (r == 0 && endorsements_count(given) != before + 1)
+	if (r == 0 && (endorsements_count(given) != before + 1 ||
+		       !may_be_root(endorsements_at(given, before)->kind)))
 		return -EBADMSG;
 	if (r == 0)
 		root = endorsements_at(given, before)->bytes;
@@ -86,7 +94,7 @@ static int load_root(const char *directory, const char *name, struct trust *t, c
 		r = pin_of(bytes_view(&content), t->given, &t->roots[t->n_roots]);
 	if (r < 0)
 		return describe(ret_error, path,
-				r == -EBADMSG ? "more than one root in a file" : strerror(-r), r);
+				r == -EBADMSG ? "not one root" : strerror(-r), r);
 	hex_encode(t->roots[t->n_roots].sha256, sizeof(t->roots->sha256), hex);
 	log_warning("TEST ROOT %s (SHA-256 %s): reports are accepted that no maker of chips vouches "
 		    "for",

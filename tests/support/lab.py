@@ -206,6 +206,7 @@ class Lab:
         self.tpm = None
         self.verifier = None
         self.assayd = None
+        self.assayd_prefix = []  # what assayd is run by
         self.started = []
         self.boot_log = None
         self.policies = []
@@ -323,7 +324,8 @@ class Lab:
                    f"runtime_directory: {self.path('run')}\n"
                    f"state_directory: {self.path('state')}\n"
                    f"cgroup: {self.cgroup}\nnet_user: nobody\n{extra}applications:\n{applications}")
-        self.assayd = Process([self.program("assayd"), "--config", self.path(f"{name}.yaml")],
+        self.assayd = Process([*self.assayd_prefix, self.program("assayd"), "--config",
+                               self.path(f"{name}.yaml")],
                               self.path(f"{name}.log"), self.echo)
         self.started.append(self.assayd)
         return self.assayd

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rounds on chips other than a TPM: assayd on a machine with a TEE, as far as it can see
+(tests/support/stand_in.c), the verifier with that chip's root as its test root."""
+import os
+
+from lab import Failure, Skip, run, until
+from programs import Worker
+
+
+def check(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+class Platform:
+    """One verifier, one worker of two stages, and an assayd behind a made chip."""
+
+    def __init__(self, lab, name, rules="", root=True):
+        self.lab, self.name = lab, name
+        if os.geteuid() != 0:
+            raise Skip("mounts need root")
+        if not os.path.exists(lab.program("stand-in")):
+            raise Skip("stand-in is not built")
+        lab.pki()
+        self.folder = lab.path("chip")
+        os.mkdir(self.folder)
+        self.worker = Worker(lab, blocks=2)
+        self.worker.measure()
+        self.worker.policy()
+        with open(lab.path("worker.yaml")) as f:
+            text = f.read()
+        lab.write("worker.yaml", text.replace("  soft: {}\n", f"  {name}: {{{rules}}}\n"))
+        self.root = root
+
+    def start(self, debug=False, device=False):
+        """assayd first: the chip's root is made with the chip."""
+        lab = self.lab
+        flags = (["--debug"] if debug else []) + (["--device"] if device else [])
+        lab.assayd_prefix = [lab.program("stand-in"), *flags, "--folder", self.folder, self.name,
+                             "--"]
+        assayd = lab.start_assayd(self.worker.application(), chip=f"attester: {self.name}\n")
+        root = until("the chip's root", lambda: next(
+            (f for f in os.listdir(self.folder) if f in ("root.pem", "root.cert")), None))
+        assayd.wait_for("1 application, chip")
+        run(lab.program("assay"), "endorsements", "import", self.folder, "--store",
+            lab.path("endorsements"))
+        extra = f"endorsements: {{directory: {lab.path('endorsements')}}}\n"
+        if self.root:
+            extra += f"test_roots: [{self.folder}/{root}]\nallow_test_roots: true\n"
+        lab.start_verifier(extra)
+        return assayd
+
+    def passes(self, **how):
+        assayd = self.start(**how)
+        assayd.wait_for("all stages done", 90)
+        lab = self.lab
+        check(lab.released() == ["block-1-key", "block-2-key"], str(lab.released()))
+        kinds = [row[0] for row in lab.rows("select distinct kind from evidence order by kind")]
+        check(kinds == ["dynamic", "static"], f"kinds {kinds}")
+        refused = lab.rows("select sequence, reasons from evidence where accepted = 0")
+        check(refused == [], f"refused: {refused}")
+        check(lab.rows("select platform from attesters") == [(self.name,)], "another platform")
+        check(len(lab.rows("select * from receipts")) == 2, "not two receipts")
+        # A demand of the operator's, judged as well.
+        before = lab.rows("select count(*) from evidence")[0][0]
+        return before
+
+    def refused(self, words, **how):
+        self.start(**how)
+        self.lab.verifier.wait_for(words, 60)
+        check(self.lab.released() == [], str(self.lab.released()))
+        check(self.lab.rows("select * from attesters") == [], "it was enrolled")
+
+
+def test_sev_snp_round(lab):
+    """Static, dynamic, two stages; reports through configfs-tsm."""
+    Platform(lab, "sev-snp").passes()
+
+
+def test_sev_snp_device_round(lab):
+    """The same through /dev/sev-guest, with the certificates that the host gives."""
+    Platform(lab, "sev-snp").passes(device=True)
+
+
+def test_tdx_round(lab):
+    """Every M is extended into RTMR3, and the log replays to the quote's."""
+    Platform(lab, "tdx").passes()
+    check(lab.rows("select count(*) from boots where register = 3 and entries > 2")[0][0] == 1,
+          f"no runtime log: {lab.rows('select register, entries from boots')}")
+
+
+def test_csv_round(lab):
+    Platform(lab, "csv").passes()
+
+
+def test_a_debuggable_guest_is_refused(lab):
+    Platform(lab, "sev-snp").refused(r"platforms\.sev-snp\.debug", debug=True)
+
+
+def test_a_debuggable_td_is_refused(lab):
+    Platform(lab, "tdx").refused(r"platforms\.tdx\.debug", debug=True)
+
+
+def test_a_debuggable_csv_guest_is_refused(lab):
+    Platform(lab, "csv").refused(r"platforms\.csv\.debug", debug=True)
+
+
+def test_a_root_that_nobody_pinned_is_refused(lab):
+    """The production verifier: the maker's roots, and no others."""
+    Platform(lab, "sev-snp", root=False).refused("evidence.chain")
+
+
+def test_a_tdx_root_that_nobody_pinned_is_refused(lab):
+    Platform(lab, "tdx", root=False).refused("evidence.pck_chain")
+
+
+def test_firmware_that_is_too_old_is_refused(lab):
+    Platform(lab, "sev-snp", rules="minimum_tcb: {microcode: 250}").refused(
+        r"platforms\.sev-snp\.minimum_tcb")
+
+
+def test_another_launch_than_the_policys_is_refused(lab):
+    Platform(lab, "tdx", rules=f"mrtd: [{'ab' * 48}]").refused(r"platforms\.tdx\.mrtd")
