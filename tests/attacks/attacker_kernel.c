@@ -63,8 +63,8 @@ static int sampling(const struct victim_process *v, bool decisive)
 	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
 					.config = PERF_COUNT_SW_TASK_CLOCK,
 					.sample_period = 1000000,
-					.sample_type = PERF_SAMPLE_REGS_USER |
-						       PERF_SAMPLE_STACK_USER,
+					.sample_type =
+						PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
 					.sample_regs_user = 0xff,
 					.sample_stack_user = 4096 };
 	int r = decisive ? perf_open(&attr, v->pid) : 0;
@@ -76,7 +76,8 @@ static int sampling(const struct victim_process *v, bool decisive)
 static int bpf_program(const struct victim_process *v, bool decisive)
 {
 	const struct bpf_insn code[] = {
-		/* probe_read_user(fp - 8, 8, 0): a read of user memory, of nothing in particular. */
+		/* probe_read_user(fp - 8, 8, 0): a read of user memory, of nothing in particular.
+		 */
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1, .src_reg = 10 },
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1, .imm = -8 },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .imm = 8 },
@@ -209,14 +210,9 @@ static int forget(const struct victim_process *v, bool decisive)
 }
 
 const struct attack kernel_attacks[] = {
-	{ "uprobe", uprobe },
-	{ "breakpoint", breakpoint },
-	{ "sampling", sampling },
-	{ "bpf-program", bpf_program },
-	{ "bpf-given", bpf_given },
-	{ "packets", packets },
-	{ "abort", abort_it },
-	{ "detach", detach_hooks },
-	{ "forget", forget },
-	{ NULL, NULL },
+	{ "uprobe", uprobe },	    { "breakpoint", breakpoint },
+	{ "sampling", sampling },   { "bpf-program", bpf_program },
+	{ "bpf-given", bpf_given }, { "packets", packets },
+	{ "abort", abort_it },	    { "detach", detach_hooks },
+	{ "forget", forget },	    { NULL, NULL },
 };

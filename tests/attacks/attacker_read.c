@@ -97,6 +97,10 @@ static int descriptor(const struct victim_process *v, bool decisive)
 }
 
 const struct attack read_attacks[] = {
-	{ "memory", memory },	      { "peek", peek },		    { "copy", copy },
-	{ "checkpoint", checkpoint }, { "descriptor", descriptor }, { NULL, NULL },
+	{ "memory", memory },
+	{ "peek", peek },
+	{ "copy", copy },
+	{ "checkpoint", checkpoint },
+	{ "descriptor", descriptor },
+	{ NULL, NULL },
 };

@@ -159,7 +159,7 @@ static int registers(const struct victim_process *v, bool decisive)
 	now.rax = SYS_mmap;
 	now.rdi = 0;
 	now.rsi = 4096;
-	now.rdx = 1;   /* PROT_READ */
+	now.rdx = 1;	/* PROT_READ */
 	now.r10 = 0x22; /* MAP_PRIVATE | MAP_ANONYMOUS */
 	now.r8 = (unsigned long long)-1;
 	now.r9 = 0;
@@ -194,9 +194,14 @@ static int data_write(const struct victim_process *v, bool decisive)
 }
 
 const struct attack write_attacks[] = {
-	{ "text-write", text_write }, { "text-revert", text_revert },
-	{ "cave", cave },	      { "relro", relro },
-	{ "vdso", vdso },	      { "text-uring", text_uring },
-	{ "poke", poke },	      { "registers", registers },
-	{ "data-write", data_write }, { NULL, NULL },
+	{ "text-write", text_write },
+	{ "text-revert", text_revert },
+	{ "cave", cave },
+	{ "relro", relro },
+	{ "vdso", vdso },
+	{ "text-uring", text_uring },
+	{ "poke", poke },
+	{ "registers", registers },
+	{ "data-write", data_write },
+	{ NULL, NULL },
 };

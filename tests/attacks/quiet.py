@@ -170,6 +170,20 @@ def judged(app):
     return sum(1 for _, accepted, _ in rows if accepted), refused[0] if refused else ""
 
 
+def attacked(lab, applications):
+    """Whether a violation would have been seen: the text of one that is quiet is written."""
+    name = "a violation is seen"
+    untouched = [a for a in applications if not judged(a)[1]]
+    if not untouched:
+        return name, False, "every application was reported before"
+    app = untouched[0]
+    run(lab.path("bin", scene.ATTACKER), "text-write", "attack", app.child,
+        stdin=subprocess.DEVNULL)
+    measured([app])
+    seen = [rule for rule, _ in judged(app)[1]]
+    return name, "dynamic.code.modified_text" in seen, f"{app.name}: {', '.join(seen) or 'quiet'}"
+
+
 def play(lab, kinds, minutes):
     """(name, whether it passed, why) of each application."""
     applications = [scene.Application(lab, k.__name__.lower(), k, stages=1) for k in kinds]
@@ -204,6 +218,7 @@ def play(lab, kinds, minutes):
             elif not os.path.exists(f"/proc/{a.child}"):
                 why = "it ended"
             results.append((a.name, not why, why or f"{accepted} measurements"))
+        results.append(attacked(lab, applications))
         results += [("ps, top and lsof", False, p) for p in problems if p.startswith("ps,")]
         return results
     finally:

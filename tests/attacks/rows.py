@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 
-from lab import Failure, run, until
+from lab import Failure, free_port, run, until
 from scene import ATTACKER, copy
 from targets import (Jvm, Nginx, Node, Postgres, Python, Redis, Target, children,
                      postgres_directory)
@@ -33,6 +33,7 @@ class Row:
         self.alone = more.pop("alone", False)    # changes the machine: no other row beside it
         self.etc = more.pop("etc", False)        # changes /etc, which is the run's own
         self.hooks = more.pop("hooks", "default")  # of assayd's configuration
+        self.must_say = more.pop("must_say", None)  # of the driver: that this row fails, saying so
         if more:
             raise TypeError(f"{identity}: {more}")
 
@@ -111,6 +112,18 @@ row("M18", "code in the unused end of a text page", Redis, outside("cave"), CODE
 row("M20", "text written through io_uring", Nginx, outside("text-uring"), CODE_MODIFIED)
 row("M21", "text patched through 32-bit system calls", Target, inside("patch-compat"),
     CODE_MODIFIED)
+
+# The driver itself: it must fail where nothing was done, where the name is another one, and where
+# the control is an attack already.
+
+row("driver-nothing", "an attack that is none", Target,
+    lambda app, decisive: inside("patch")(app, False), CODE_MODIFIED,
+    must_say="not found: stage 3's secret was released")
+row("driver-name", "an attack by another name", Target, inside("patch"), ("dynamic.listen", r"."),
+    must_say="refused, but not as")
+row("driver-control", "a control that attacks", Target,
+    lambda app, decisive: inside("patch")(app, True), CODE_MODIFIED,
+    must_say="the control was reported")
 
 # 1.2 Loader and libraries.
 
@@ -393,7 +406,6 @@ row("A11", "configuration changed, reload", Nginx, new_configuration,
 row("T01", "memory read through /proc/PID/mem", Redis, outside("memory"), FOREIGN)
 row("T03", "ptrace PEEKDATA", Postgres, outside("peek"), FOREIGN)
 row("T03", "process_vm_readv", Node, outside("copy"), FOREIGN)
-row("T03", "gcore", Redis, lambda app, decisive: gcore(app, decisive), FOREIGN)
 row("T03", "descriptor taken by pidfd_getfd", Redis, outside("descriptor"), FOREIGN)
 row("T04", "killed with a core dump", Nginx, outside("abort"),
     ("dynamic.kernel.signals", r"signal.*6"), policy={"kernel": {"signals": "deny"}})
@@ -436,6 +448,8 @@ def gcore(app, decisive):
         run("gcore", check=False)
 
 
+row("T03", "gcore", Redis, gcore, FOREIGN)
+
 # 1.6 Network and files around it.
 
 
@@ -450,7 +464,7 @@ def sink(app):
 
 def replicate(app, decisive):
     port = sink(app)
-    app.target.cli("replicaof", "127.0.0.1", port) if decisive else app.target.cli("role")
+    app.target.cli(*(("replicaof", "127.0.0.1", port) if decisive else ("role",)))
     if decisive:
         def connected():
             app.held_sockets[-1].setblocking(False)
@@ -463,7 +477,6 @@ def replicate(app, decisive):
 
 
 def move_port(app, decisive):
-    from lab import free_port
     app.target.cli("config", "set", *(("port", str(free_port())) if decisive else
                                       ("maxclients", "100")))
 
@@ -509,7 +522,6 @@ def global_preload(app, decisive):
             with open("/etc/ld.so.preload", "w") as f:
                 f.write(library + "\n")
         app.run(("/usr/bin/sleep", "60"))
-        time.sleep(0)
         until("the program running", lambda: any(
             "sleep" in os.readlink(f"/proc/{p}/exe") for p in children(app.launcher)), 20)
     finally:

@@ -20,8 +20,8 @@ int uring_open(struct uring *ret)
 		close(u.fd);
 		return -ENOTSUP;
 	}
-	u.rings_size = u.parameters.cq_off.cqes +
-		       u.parameters.cq_entries * sizeof(struct io_uring_cqe);
+	u.rings_size =
+		u.parameters.cq_off.cqes + u.parameters.cq_entries * sizeof(struct io_uring_cqe);
 	u.rings = mmap(NULL, u.rings_size, PROT_READ | PROT_WRITE, MAP_SHARED, u.fd,
 		       IORING_OFF_SQ_RING);
 	u.entries_size = u.parameters.sq_entries * sizeof(struct io_uring_sqe);

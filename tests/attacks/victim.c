@@ -6,8 +6,9 @@
  *
  *	attack_victim --orders FIFO --answers FIFO --socket PATH
  *
- * Orders, a line each: "stage N" (answer: accepted, or refused), "measure", "run ARGV…" (tab between
- * arguments; answer: pid), "where relro|code" (answer: address), "VERB attack|control [ARGUMENT]".
+ * Orders, a line each: "stage N" (answer: accepted, or refused), "measure", "run ARGV…" (tab
+ *between arguments; answer: pid), "where relro|code" (answer: address), "VERB attack|control
+ *[ARGUMENT]".
  */
 #include "victim.h"
 

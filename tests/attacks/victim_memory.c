@@ -179,8 +179,7 @@ static int memory_file(bool decisive, const char *argument)
 /* M14: code in memory that is writable and executable. */
 static int anonymous(bool decisive, const char *argument)
 {
-	int (*code)(void) = mmap(NULL, PAGE,
-				 PROT_READ | PROT_WRITE | (decisive ? PROT_EXEC : 0),
+	int (*code)(void) = mmap(NULL, PAGE, PROT_READ | PROT_WRITE | (decisive ? PROT_EXEC : 0),
 				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (code == MAP_FAILED)
