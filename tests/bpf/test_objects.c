@@ -25,12 +25,22 @@
 #include "collectors/mappings.h"
 #include "tests/bpf/nodes.h"
 
-/* On a page of its own, so that the program goes on when it is replaced. */
+/*
+ * On a page of its own, so that the program goes on when it is replaced. It begins with an
+ * instruction that the kernel does not emulate: behind a probe it is run in [uprobes].
+ */
+#ifdef __x86_64__
+__attribute__((naked, noinline, aligned(PAGE), section(".text.patched"))) static int patched(int n)
+{
+	__asm__("leal 1(%rdi), %eax\n\tret");
+}
+#else
 __attribute__((noinline, aligned(PAGE), section(".text.patched"))) static int patched(int n)
 {
 	__asm__ volatile("" : "+r"(n));
 	return n + 1;
 }
+#endif
 
 __attribute__((noinline, aligned(PAGE), used, section(".text.patched"))) static void after(void)
 {
