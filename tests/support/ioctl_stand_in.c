@@ -153,8 +153,8 @@ static int csv_get_report(const struct call *c)
 	s->requests++;
 	if (s->faults.error < 0)
 		return s->faults.error;
-	if (s->faults.positive > 0 || s->faults.silent)
-		return s->faults.positive;
+	if (s->faults.silent)
+		return 0;
 	if (get(c, c->argument, &q, sizeof(q)) < 0 || get(c, q.page, &in, sizeof(in)) < 0)
 		return -EFAULT;
 	/* The firmware refuses what was damaged on the way. */
@@ -169,7 +169,9 @@ static int csv_get_report(const struct call *c)
 	memcpy(s->last, in.user_data, sizeof(s->last));
 	made_chip_csv_page(s->chip, extended ? 2 : 1, data, in.mnonce, page);
 	s->reports++;
-	return put(c, q.page, page, sizeof(page));
+	if (put(c, q.page, page, sizeof(page)) < 0)
+		return -EFAULT;
+	return s->faults.positive;
 }
 
 static int csv_read_register(const struct call *c, const struct csv_guest_rtmr_req *q)
