@@ -283,6 +283,50 @@ static void what_goes_wrong_is_said(void **state)
 	}
 }
 
+/* A tag of a CCA collection before bytes that hold the challenge; it is no more of a token. */
+static void like_a_token(struct bytes *b)
+{
+	static const uint8_t tag[] = { 0xd9, 399 >> 8, 399 & 0xff };
+
+	memcpy(b->data, tag, sizeof(tag));
+}
+
+static void other_tag(struct bytes *b)
+{
+	like_a_token(b);
+	b->data[2]++;
+}
+
+/* What the attester itself sees of a token, whose judging is the verifier's. */
+static void a_cca_token_is_recognised(void **state)
+{
+	struct tsm_faults faults = { .provider = "arm_cca_guest", .alter = like_a_token };
+	struct scene s = { .tsm = NULL };
+
+	needs_namespace();
+	assert_int_equal(tsm_stand_in_start(chip_of("sev-snp"), &s.tsm), 0);
+	tsm_stand_in_faults(s.tsm, &faults);
+	s.tee = (struct tee_scene){ .attester = tee_scene_attester("cca", &tee_scene_config) };
+	assert_int_equal(arena_new(1024 * 1024, &s.tee.arena), 0);
+	assert_int_equal(tee_scene_ask_for(&s.tee, "the Claims before"), 0);
+	assert_string_equal(s.tee.report.platform, "cca");
+	assert_int_equal(s.tee.report.report.len, 1184);
+
+	faults.stale = true;
+	tsm_stand_in_faults(s.tsm, &faults);
+	assert_int_equal(tee_scene_ask(&s.tee), -EBADMSG);
+	assert_non_null(strstr(s.tee.attester->why, "over other report data"));
+	faults = (struct tsm_faults){ .provider = "arm_cca_guest", .alter = other_tag };
+	tsm_stand_in_faults(s.tsm, &faults);
+	assert_int_equal(tee_scene_ask(&s.tee), -EBADMSG);
+	assert_non_null(strstr(s.tee.attester->why, "no CCA token"));
+	faults.alter = nothing;
+	tsm_stand_in_faults(s.tsm, &faults);
+	assert_int_equal(tee_scene_ask(&s.tee), -EBADMSG);
+	assert_non_null(strstr(s.tee.attester->why, "0 bytes"));
+	scene_close(&s);
+}
+
 static void another_writer_is_noticed(void **state)
 {
 	struct scene s;
@@ -482,6 +526,7 @@ int main(void)
 		cmocka_unit_test(tdx_quotes_are_judged_by_the_other_side),
 		cmocka_unit_test(a_td_extends_its_register),
 		cmocka_unit_test(what_goes_wrong_is_said),
+		cmocka_unit_test(a_cca_token_is_recognised),
 		cmocka_unit_test(another_writer_is_noticed),
 		cmocka_unit_test(a_busy_chip_is_asked_again),
 		cmocka_unit_test(a_lesser_vmpl_is_named),
