@@ -155,6 +155,11 @@ int exec_maps_events_fd(const struct exec_maps *m)
 	return m->epoll_fd;
 }
 
+uint64_t exec_maps_records(const struct exec_maps *m)
+{
+	return m->account.records;
+}
+
 void exec_maps_mark(struct exec_maps *m)
 {
 	for (unsigned int i = 0; i < m->possible; i++) {

@@ -40,6 +40,9 @@ void exec_maps_mark(struct exec_maps *m);
 MUST_CHECK int exec_maps_drain(struct exec_maps *m,
 			       void (*on_map)(void *arg, const struct exec_map *map), void *arg);
 
+/* Mappings handed out so far. */
+uint64_t exec_maps_records(const struct exec_maps *m);
+
 struct exec_maps_account {
 	uint64_t records; /* handed out */
 	uint64_t lost;	  /* by the kernel, for want of room */

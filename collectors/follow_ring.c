@@ -2,12 +2,15 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 
 #include "cleanup.h"
 #include "collectors/follow_state.h"
 
 /* How often the account is read anew while a program in the kernel is half-way. */
 #define SETTLE_TRIES 200
+/* Longest that an event of a burst waits to be read. */
+#define HOLD_NS 500000L
 
 static const char *const kind_names[FOLLOW_KINDS] = {
 	[FOLLOW_EXEC] = "exec",	    [FOLLOW_FORK] = "fork",
@@ -115,18 +118,50 @@ static int on_record(void *arg, void *data, size_t len)
 	return 0;
 }
 
+/* Says for both rings whether they make events_fd readable. */
+static int watch_rings(struct follow *f, int operation, uint32_t events)
+{
+	struct epoll_event event = { .events = events };
+
+	if (epoll_ctl(f->events_fd, operation, ring_buffer__epoll_fd(f->ring), &event) < 0 ||
+	    (f->exec_maps && epoll_ctl(f->events_fd, operation, exec_maps_events_fd(f->exec_maps),
+				       &event) < 0))
+		return neg_errno();
+	return 0;
+}
+
 /* One descriptor that is readable when either ring is. */
 static int open_events(struct follow *f)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 
 	f->events_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (f->events_fd < 0 ||
-	    epoll_ctl(f->events_fd, EPOLL_CTL_ADD, ring_buffer__epoll_fd(f->ring), &event) < 0 ||
-	    (f->exec_maps && epoll_ctl(f->events_fd, EPOLL_CTL_ADD,
-				       exec_maps_events_fd(f->exec_maps), &event) < 0))
+	f->hold_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (f->events_fd < 0 || f->hold_fd < 0 ||
+	    epoll_ctl(f->events_fd, EPOLL_CTL_ADD, f->hold_fd, &event) < 0)
 		return neg_errno();
-	return 0;
+	return watch_rings(f, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+/*
+ * Waking for each event of a burst costs more than the event. So the first one wakes at once, and
+ * what follows it waits until the timer has run out, until nothing follows.
+ */
+static int hold(struct follow *f, bool some)
+{
+	const struct itimerspec after = { .it_value.tv_nsec = some ? HOLD_NS : 0 };
+	uint64_t runs;
+	int r = 0;
+
+	if (!some && !f->holding)
+		return 0;
+	(void)!read(f->hold_fd, &runs, sizeof(runs));
+	if (some != f->holding)
+		r = watch_rings(f, EPOLL_CTL_MOD, some ? 0 : EPOLLIN);
+	if (r < 0)
+		return r;
+	f->holding = some;
+	return timerfd_settime(f->hold_fd, 0, &after, NULL) < 0 ? neg_errno() : 0;
 }
 
 int follow_ring_open(struct follow *f, size_t perf_ring_bytes)
@@ -156,6 +191,8 @@ void follow_ring_close(struct follow *f)
 {
 	if (f->events_fd >= 0)
 		close(f->events_fd);
+	if (f->hold_fd >= 0)
+		close(f->hold_fd);
 	ring_buffer__free(f->ring);
 	follow_maps_close(f);
 	environments_free(f->environments);
@@ -186,9 +223,18 @@ int follow_ring_drain(struct follow *f)
 	return r < 0 ? r : 0;
 }
 
+static uint64_t taken(const struct follow *f)
+{
+	return f->delivered + f->ahead + (f->exec_maps ? exec_maps_records(f->exec_maps) : 0);
+}
+
 int follow_drain(struct follow *f)
 {
-	return follow_maps_drain(f);
+	uint64_t before = taken(f);
+	int r;
+
+	r = follow_maps_drain(f);
+	return r < 0 ? r : hold(f, taken(f) != before);
 }
 
 void follow_window(const struct follow *f, uint32_t slot, struct follow_window *ret)

@@ -44,7 +44,9 @@ struct follow {
 	int programs[FOLLOW_HOOKS]; /* descriptors; negative: not loaded */
 	struct environments *environments;
 	struct exec_maps *exec_maps; /* NULL: the hook perf_mmap2 says why */
-	int events_fd;		     /* both rings */
+	int events_fd;		     /* both rings and hold_fd */
+	int hold_fd;		     /* a timer: while it runs the rings do not wake anybody */
+	bool holding;
 	/*
 	 * By thread group id: its slot and 1. Taken from the records, so that a process that is gone
 	 * by now is still known while its mappings are read.
