@@ -169,50 +169,66 @@ static int detach_hooks(const struct victim_process *v, bool decisive)
 	return r == 0 && decisive && detached == 0 ? -EOPNOTSUPP : r;
 }
 
-struct forgetting {
-	uint32_t pid;
-	int forgotten, frozen_written;
+struct setting_back {
+	const char *map;
+	int written, refused;
 };
 
-static int forget_in(uint32_t id, void *arg)
+/* Writes zeros over the first counters of a map that counts what was seen. */
+static int set_back_in(uint32_t id, void *arg)
 {
 	struct bpf_map_info info = { 0 };
-	uint32_t size = sizeof(info), zero = 0;
-	struct forgetting *f = arg;
-	static char value[65536];
+	uint32_t size = sizeof(info), first = 0;
+	struct setting_back *s = arg;
+	static const char zeros[65536];
 	int fd = bpf_map_get_fd_by_id(id);
 
 	if (fd < 0)
 		return 0;
-	if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0) {
-		if (info.type == BPF_MAP_TYPE_HASH && info.key_size == sizeof(f->pid) &&
-		    bpf_map_delete_elem(fd, &f->pid) == 0)
-			f->forgotten++;
-		/* Counters: refused, because these maps are frozen. */
-		if (info.type == BPF_MAP_TYPE_ARRAY && strcmp(info.name, "counts") == 0 &&
-		    info.value_size <= sizeof(value) &&
-		    bpf_map_update_elem(fd, &zero, value, BPF_ANY) == 0)
-			f->frozen_written++;
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) == 0 && info.value_size <= sizeof(zeros) &&
+	    strcmp(info.name, s->map) == 0) {
+		if (bpf_map_update_elem(fd, &first, zeros, BPF_ANY) == 0)
+			s->written++;
+		else
+			s->refused++;
 	}
 	close(fd);
 	return 0;
 }
 
-/* K09: the process at the address is taken out of each table of followed processes. */
-static int forget(const struct victim_process *v, bool decisive)
+/* K09: what the process's map has counted is to be forgotten; -EPERM: it is frozen. */
+static int set_back(pid_t pid, const char *map, bool decisive)
 {
-	struct forgetting f = { .pid = (uint32_t)v->given };
-	int r = decisive ? each_object(v->pid, "map_id:", forget_in, &f) : 0;
+	struct setting_back s = { .map = map };
+	int r = decisive ? each_object(pid, "map_id:", set_back_in, &s) : 0;
 
-	if (r == 0 && f.frozen_written > 0)
-		return -EXDEV; /* the counters could be set back: worse than what is tested */
-	return r == 0 && decisive && f.forgotten == 0 ? -ENOENT : r;
+	if (r < 0 || !decisive)
+		return r;
+	if (s.written == 0 && s.refused == 0)
+		return -ENOENT;
+	return s.written == 0 ? -EPERM : 0;
+}
+
+static int set_back_counts(const struct victim_process *v, bool decisive)
+{
+	return set_back(v->pid, "counts", decisive);
+}
+
+static int set_back_ledger(const struct victim_process *v, bool decisive)
+{
+	return set_back(v->pid, "ledger", decisive);
 }
 
 const struct attack kernel_attacks[] = {
-	{ "uprobe", uprobe },	    { "breakpoint", breakpoint },
-	{ "sampling", sampling },   { "bpf-program", bpf_program },
-	{ "bpf-given", bpf_given }, { "packets", packets },
-	{ "abort", abort_it },	    { "detach", detach_hooks },
-	{ "forget", forget },	    { NULL, NULL },
+	{ "uprobe", uprobe },
+	{ "breakpoint", breakpoint },
+	{ "sampling", sampling },
+	{ "bpf-program", bpf_program },
+	{ "bpf-given", bpf_given },
+	{ "packets", packets },
+	{ "abort", abort_it },
+	{ "detach", detach_hooks },
+	{ "set-back-counts", set_back_counts },
+	{ "set-back-ledger", set_back_ledger },
+	{ NULL, NULL },
 };

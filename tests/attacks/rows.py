@@ -33,6 +33,8 @@ class Row:
         self.alone = more.pop("alone", False)    # changes the machine: no other row beside it
         self.etc = more.pop("etc", False)        # changes /etc, which is the run's own
         self.hooks = more.pop("hooks", "default")  # of assayd's configuration
+        # The kernel does not let it happen: what the attack says then. Nothing is to be reported.
+        self.prevented = more.pop("prevented", None)
         self.must_say = more.pop("must_say", None)  # of the driver: that this row fails, saying so
         if more:
             raise TypeError(f"{identity}: {more}")
@@ -253,9 +255,15 @@ row("X01", "dropped program executed", Target, inside("drop", var("dropped")),
     (EXECUTED, r"var/dropped"), ("dynamic.code.files", r"var/dropped"))
 row("X02", "program executed from memory", Target, inside("execute-memory"),
     ("dynamic.code.files", r"memfd:program"), ("dynamic.kernel.exec_memory", r"."))
-row("X03", "program executed from /dev/shm", Target,
-    inside("drop", lambda app: f"/dev/shm/{os.path.basename(app.lab.dir)}"),
-    (EXECUTED, r"/dev/shm/"), ("dynamic.code.files", r"/dev/shm/"))
+
+
+def in_memory(app):
+    return f"/dev/shm/{os.path.basename(app.lab.dir)}"
+
+
+row("X03", "program executed from /dev/shm", Target, inside("drop", in_memory),
+    (EXECUTED, r"/dev/shm/"), ("dynamic.code.files", r"/dev/shm/"),
+    setup=lambda app: app.leave.append(in_memory(app)))
 row("X04", "shell", Target, inside("shell"), (EXECUTED, r"/bin/(sh|dash)"))
 
 
@@ -331,10 +339,10 @@ def jvm_attach(app, decisive):
             except OSError:
                 pass
         if decisive:
+            app.leave = [f"/tmp/.java_pid{app.pid}"]
             os.kill(app.pid, signal.SIGQUIT)
             until("the JVM's attach socket", lambda: os.path.exists(f"/tmp/.java_pid{app.pid}"),
                   30)
-            app.leave = [f"/tmp/.java_pid{app.pid}"]
     finally:
         for path in (cwd, tmp):
             if os.path.exists(path):
@@ -597,10 +605,11 @@ def set_clock(app, decisive):
 
 row("K13", "clock set", Target, set_clock, ("dynamic.machine.clock", r"set by 1[12]\d\d ms"),
     policy={"machine": {"clock": "unchanged"}}, alone=True)
-row("K09", "assayd's maps written: the process is no longer followed", Target,
-    outside("forget", pid=assayd, address=lambda app: str(app.launcher)),
-    ("dynamic.kernel.lost", r"."), alone=True)
-# The last one: no hook of assayd is whole after it.
+row("K09", "assayd's counters set back", Target, outside("set-back-counts", pid=assayd),
+    prevented="Operation not permitted", alone=True)
+# The last of its assayd, and so is K08 below: no account of loss is whole after it.
+row("K09", "assayd's account of loss set back", Target, outside("set-back-ledger", pid=assayd),
+    ("dynamic.kernel.lost", r"unaccounted"), hooks="full", alone=True)
 row("K08", "assayd's hooks detached", Target, outside("detach", pid=assayd),
     ("dynamic.kernel.lost", r"."), alone=True)
 
@@ -615,6 +624,9 @@ NOT_COVERED.update({
     "K02": ("kexec", "this kernel has none"),
     "K04": ("ftrace, kprobe or livepatch hook", "this kernel has no kprobes, ftrace or livepatch"),
     "K05": ("system call table", "not possible without reading kernel memory"),
+    "K09 (2)": ("a process taken out of assayd's table of followed ones",
+                "the table has to stay writable for assayd. Refused today, but only because rules on "
+                "processes could then not be checked: the tampering has no name"),
     "K14": ("CPU hotplug", "this machine's CPUs cannot be switched off"),
     "K16": ("attacked before assayd starts", "assayd starts the application; static reference "
             "values decide (tests/flow, file_changed_before_start)"),

@@ -64,6 +64,8 @@ static int execute(bool decisive, int fd, const char *path, char *const argv[])
 		close(done[0]);
 		if (!decisive) {
 			close(done[1]);
+			if (fd >= 0)
+				close(fd);
 			for (;;)
 				pause();
 		}
