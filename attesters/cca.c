@@ -31,7 +31,7 @@ static int cca_open(const struct attester_config *config, struct attester **ret,
  * A CBOR tag of two bytes before the two tokens: 399 (CCA collection), 907 (CMW collection). The
  * challenge is a byte string of the realm's token, which stands in it as it is.
  */
-static int cca_covers(struct view token, const uint8_t *data, const char **ret_why)
+int cca_covers(struct view token, const uint8_t *data, const char **ret_why)
 {
 	struct reader in = reader_of(token);
 	uint8_t head;

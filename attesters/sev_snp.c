@@ -53,7 +53,7 @@ static int snp_open(const struct attester_config *config, struct attester **ret,
 	return tee_open(&attester_sev_snp, config, ask, NULL, ret, ret_why, size);
 }
 
-static int snp_covers(struct view report, const uint8_t *data, const char **ret_why)
+int snp_covers(struct view report, const uint8_t *data, const char **ret_why)
 {
 	if (report.len != REPORT_SIZE) {
 		*ret_why = "an SEV-SNP report has 1184";

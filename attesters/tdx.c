@@ -45,7 +45,7 @@ static int tdx_open(const struct attester_config *config, struct attester **ret,
 }
 
 /* What the driver hands out may one day be another format: only a quote of today's goes on. */
-static int tdx_covers(struct view quote, const uint8_t *data, const char **ret_why)
+int tdx_covers(struct view quote, const uint8_t *data, const char **ret_why)
 {
 	struct reader in = reader_of(quote);
 	uint16_t version, key_type;

@@ -12,8 +12,8 @@
  * certificates and the firmware's event log. tdx.c, sev_snp.c, cca.c and csv.c embed it.
  */
 
-#define TEE_NAME_SIZE	     32
-#define TEE_ENDORSEMENT_MAX  (64 * 1024) /* bytes of one */
+#define TEE_NAME_SIZE	    32
+#define TEE_ENDORSEMENT_MAX (64 * 1024) /* bytes of one */
 
 /* One request to a chip, with all that its thread needs. */
 struct tee_job {
@@ -59,6 +59,12 @@ MUST_CHECK int tee_identity(struct attester *a, struct attester_identity *ret);
 
 /* 0, or -EBADMSG and why (in words) this is no report of the kind that covers data[64]. */
 typedef int (*tee_covers)(struct view report, const uint8_t *data, const char **ret_why);
+
+/* Each platform's, of bytes that came from the host. */
+MUST_CHECK int tdx_covers(struct view quote, const uint8_t *data, const char **ret_why);
+MUST_CHECK int snp_covers(struct view report, const uint8_t *data, const char **ret_why);
+MUST_CHECK int csv_covers(struct view report, const uint8_t *data, const char **ret_why);
+MUST_CHECK int cca_covers(struct view token, const uint8_t *data, const char **ret_why);
 
 /*
  * attester_ops.report: has the chip report on the Claims, sees that it did, and fills
