@@ -14,7 +14,6 @@ struct endorsement_store {
 	size_t n_problems;
 };
 
-CLEANUP_FUNCTION(struct endorsement_store *, endorsement_store_free)
 CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 
 static void item_done(struct endorsement *i)

@@ -291,6 +291,7 @@ static void the_store_has_what_the_report_lacks(void **state)
 	char path[512];
 	const char *why = "";
 	struct endorsements *e;
+	X509_CRL *crl;
 	struct scripted a;
 	struct client c;
 	struct chip chip;
@@ -304,7 +305,9 @@ static void the_store_has_what_the_report_lacks(void **state)
 	assert_int_equal(endorsements_new(&e), 0);
 	for (size_t i = 0; i < chip.n; i++)
 		assert_int_equal(endorsements_add(e, chip.der[i], &why), 0);
-	snp_fixture_endorse_crl(e, snp_fixture_crl(&chip.amd, NULL));
+	crl = snp_fixture_crl(&chip.amd, NULL);
+	snp_fixture_endorse_crl(e, crl);
+	X509_CRL_free(crl);
 	for (size_t i = 0; i < endorsements_count(e); i++)
 		assert_int_equal(endorsement_store_write(path, endorsements_at(e, i)), 0);
 	endorsements_free(e);

@@ -117,6 +117,102 @@ static void another_platform(struct world *w)
 	nothing_quoted_and_no_log(w);
 }
 
+/* As above, in a TD: RTMR3 of the report, SHA-384, of a chip that counts no resets. */
+static void in_a_td(struct world *w)
+{
+	struct digest entry, *value = &w->result.chip.registers[3];
+
+	nothing_quoted(w);
+	w->platform = "tdx";
+	w->log.register_ = 3;
+	w->result.chip.bank = HASH_NONE;
+	w->result.chip.reset_count = 0;
+	w->result.chip.n_registers = 4;
+	*value = digest_zero(HASH_SHA384);
+	for (size_t i = 0; i < ENTRIES; i++) {
+		assert_int_equal(digest_of(HASH_SHA384, digest_view(&w->entries[i]), &entry), 0);
+		assert_int_equal(digest_extend(value, digest_view(&entry)), 0);
+	}
+}
+
+static void in_a_td_without_log(struct world *w)
+{
+	in_a_td(w);
+	no_log(w);
+}
+
+static void in_a_td_with_an_entry_hidden(struct world *w)
+{
+	in_a_td(w);
+	entry_hidden(w);
+}
+
+static void in_a_td_of_another_register(struct world *w)
+{
+	in_a_td(w);
+	w->log.register_ = 2;
+	w->result.chip.registers[2] = digest_zero(HASH_SHA384);
+}
+
+static void in_a_td_beyond_its_registers(struct world *w)
+{
+	in_a_td(w);
+	w->log.register_ = 4;
+}
+
+/* Whatever it says of its boot, the register has not begun again. */
+static void known_td(struct world *w, bool same)
+{
+	struct digest entry, value = digest_zero(HASH_SHA384);
+
+	in_a_td(w);
+	assert_int_equal(digest_of(HASH_SHA384, digest_view(&w->entries[0]), &entry), 0);
+	assert_int_equal(digest_extend(&value, digest_view(&entry)), 0);
+	w->known.boot_known = 1;
+	w->known.boot_same = same;
+	w->known.reset_count = 7;
+	w->known.runtime_register = 3;
+	w->known.runtime_alg = HASH_SHA384;
+	w->known.runtime_count = 1;
+	memcpy(w->known.runtime_value, value.bytes, value.size);
+}
+
+static void td_that_goes_on(struct world *w)
+{
+	known_td(w, true);
+}
+
+static void td_that_was_started_again(struct world *w)
+{
+	known_td(w, false);
+}
+
+static void td_that_lies_about_its_boot(struct world *w)
+{
+	known_td(w, false);
+	w->log.first = 1;
+	w->log.entries++;
+	w->log.n_entries--;
+}
+
+static void without_register(struct world *w)
+{
+	w->platform = "sev-snp";
+	nothing_quoted_and_no_log(w);
+}
+
+static void short_csv_report(struct world *w)
+{
+	w->platform = "csv";
+	nothing_quoted_and_no_log(w);
+}
+
+static void long_csv_report(struct world *w)
+{
+	short_csv_report(w);
+	w->result.chip.n_registers = 5;
+}
+
 static const struct {
 	const char *what;
 	void (*change)(struct world *w);
@@ -126,6 +222,24 @@ static const struct {
 	{ "a log that replays", nothing, false, true, NULL, NULL },
 	{ "a platform without a register", soft, false, false, NULL, NULL },
 
+	{ "RTMR3 of a TD", in_a_td, false, true, NULL, NULL },
+	{ "a TD that goes on", td_that_goes_on, false, true, NULL, NULL },
+	{ "a TD that was started again", td_that_was_started_again, false, true, NULL, NULL },
+	{ "SEV-SNP, which has none", without_register, false, false, NULL, NULL },
+	{ "CSV's short report, which has none", short_csv_report, false, false, NULL, NULL },
+
+	{ "CSV's long report without a log", long_csv_report, true, false, "evidence.runtime_log",
+	  "could not be checked" },
+	{ "a TD without a log", in_a_td_without_log, true, false, "evidence.runtime_log",
+	  "could not be checked" },
+	{ "a TD's entry left out", in_a_td_with_an_entry_hidden, true, false,
+	  "evidence.runtime_log", "its replay" },
+	{ "another register of a TD", in_a_td_of_another_register, true, false,
+	  "evidence.runtime_log", "its replay" },
+	{ "a register that a TD has not", in_a_td_beyond_its_registers, true, false,
+	  "evidence.runtime_log", "is not quoted" },
+	{ "a TD that lies about its boot", td_that_lies_about_its_boot, true, false,
+	  "evidence.runtime_log", "from 1 on" },
 	{ "no log", no_log, true, false, "evidence.runtime_log", "could not be checked" },
 	{ "a log, and no register in the quote", nothing_quoted, true, false,
 	  "evidence.runtime_log", "could not be checked" },

@@ -50,6 +50,8 @@ static void add_all(struct scene *s)
 
 static void scene_open(struct scene *s, const char *product)
 {
+	X509_CRL *crl;
+
 	memset(s, 0, sizeof(*s));
 	snp_fixture_init(&s->amd, &keys, product);
 	snp_fixture_certify(&s->amd, &s->amd.vcek);
@@ -60,7 +62,9 @@ static void scene_open(struct scene *s, const char *product)
 	snp_fixture_endorse(s->all, s->amd.ask);
 	snp_fixture_endorse(s->all, s->amd.asvk);
 	snp_fixture_endorse(s->all, s->amd.ark);
-	snp_fixture_endorse_crl(s->all, snp_fixture_crl(&s->amd, NULL));
+	crl = snp_fixture_crl(&s->amd, NULL);
+	snp_fixture_endorse_crl(s->all, crl);
+	X509_CRL_free(crl);
 	assert_int_equal(endorsement_store_new(&s->store), 0);
 	assay__chip_report__init(&s->report);
 	s->report.report = (ProtobufCBinaryData){ sizeof(s->amd.report), s->amd.report };
@@ -154,6 +158,7 @@ static void of_a_series_the_newest_counts(void **state)
 	ASN1_TIME_free(later);
 	assert_int_equal(endorsements_new(&more), 0);
 	snp_fixture_endorse_crl(more, crl);
+	X509_CRL_free(crl);
 	assert_int_equal(endorsement_store_add(s.store, endorsements_at(more, 0), &why), 1);
 	assert_int_equal(endorsement_store_add(s.store, endorsements_at(more, 0), &why), 0);
 	assert_int_equal(choose(&s, "sev-snp", SNP_FIXTURE_NOW, s.amd.vcek.x, &there), 6);

@@ -65,6 +65,18 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_int_equal(c->nonce_valid_ns, UINT64_C(60000000000));
 	assert_int_equal(c->sessions_max, 256);
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
+	assert_null(c->endorsements_directory);
+	assert_null(c->endorsements_bundle);
+	assert_int_equal(c->n_test_roots, 0);
+	verifier_config_free(c);
+
+	c = parsed("text",
+		   view_text(TOP "endorsements: {directory: d, bundle: b.tar}\n"
+				 "test_roots: [r.pem, s.pem]\nallow_test_roots: true\n"));
+	assert_string_equal(c->endorsements_directory, "d");
+	assert_string_equal(c->endorsements_bundle, "b.tar");
+	assert_int_equal(c->n_test_roots, 2);
+	assert_string_equal(c->test_roots[1], "s.pem");
 	verifier_config_free(c);
 
 	c = parsed("text",
@@ -85,6 +97,12 @@ static void defaults_are_the_documented_ones(void **state)
 static const struct {
 	const char *what, *text, *problems;
 } cases[] = {
+	{ "a test root that nobody allowed", TOP "test_roots: [r.pem]\n",
+	  "v:4: test_roots: expected allow_test_roots: true beside it, found none: with them "
+	  "reports prove nothing\n" },
+	{ "a test root that is not to be", TOP "test_roots: [r.pem]\nallow_test_roots: false\n",
+	  "v:4: test_roots: expected allow_test_roots: true beside it, found none: with them "
+	  "reports prove nothing\n" },
 	{ "no certificate, no key, no policy", "listen: a:1\n",
 	  "v:1: certificate: expected this key, found nothing\n"
 	  "v:1: key: expected this key, found nothing\n"
@@ -93,9 +111,8 @@ static const struct {
 	  "v:3: policies: expected at least 1 entries, found 0\n" },
 	{ "a wrong key", TOP "listn: a:1\n",
 	  "v:4: listn: expected one of the keys listen, dial, certificate, key, store, secrets, "
-	  "secrets_directory, policies, user, control_socket, nonce_valid, sessions, log_level, "
-	  "found "
-	  "\"listn\"\n" },
+	  "secrets_directory, policies, endorsements, test_roots, allow_test_roots, user, "
+	  "control_socket, nonce_valid, sessions, results, log_level, found \"listn\"\n" },
 	{ "a listener without a port", TOP "listen: 0.0.0.0\n",
 	  "v:4: listen: expected HOST:PORT, found \"0.0.0.0\"\n" },
 	{ "an attester without a host", TOP "dial: [\":7444\", \"a:0\"]\n",
