@@ -35,6 +35,8 @@ class Application:
             lab.secret(f"{name}-{i}", f"secret {i} of {name}")
 
     def close(self):
+        if self.child:
+            self.target.stop(self.child)
         for _, fd in self.fifos.values():
             os.close(fd)
 

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs that are attacked, and loaded by the quiet test: how each is started, what it is
 made of, and what it does when all is well."""
+import contextlib
 import functools
 import glob
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import urllib.request
 
-from lab import Failure, free_port, run
+from lab import Failure, free_port, run, until
 
 NGINX = "/usr/sbin/nginx"
 REDIS = "/usr/bin/redis-server"
@@ -107,6 +109,15 @@ class Target:
         """The process to attack, of the launcher's child's tree."""
         return child or launcher
 
+    def stop(self, child):
+        """Ends it in its own way, where killing it would leave something behind."""
+
+
+def state(pid):
+    """The letter of /proc/PID/stat."""
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rpartition(") ")[2][0]
+
 
 def children(pid):
     with open(f"/proc/{pid}/task/{pid}/children") as f:
@@ -186,6 +197,7 @@ class Postgres(Target):
         os.chmod(self.data, 0o700)
         self.argv = (f"{self.bin}/postgres", "-D", self.data, "-p", str(self.port), "-h",
                      "127.0.0.1", "-k", "", "-c", "fsync=off", "-c", "shared_buffers=16MB",
+                     "-c", "dynamic_shared_memory_type=mmap",
                      *(part for option in self.options for part in ("-c", option)))
         self.files = [f"{self.bin}/postgres"]
 
@@ -196,6 +208,12 @@ class Postgres(Target):
                               timeout=120)
         if done.returncode != 0:
             raise Failure(f"{argv[0]}: {done.stdout}")
+
+    def stop(self, child):
+        """A killed server leaves its System V shared memory to the machine."""
+        with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+            os.kill(child, signal.SIGINT)
+            until("PostgreSQL's end", lambda: state(child) in "ZX", 20)
 
     def sql(self, text, check=True):
         return run(f"{self.bin}/psql", "-h", "127.0.0.1", "-p", self.port, "-U", "postgres", "-X",
