@@ -416,7 +416,7 @@ row("T03", "ptrace PEEKDATA", Postgres, outside("peek"), FOREIGN)
 row("T03", "process_vm_readv", Node, outside("copy"), FOREIGN)
 row("T03", "descriptor taken by pidfd_getfd", Redis, outside("descriptor"), FOREIGN)
 row("T04", "killed with a core dump", Nginx, outside("abort"),
-    ("dynamic.kernel.signals", r"signal.*6"), policy={"kernel": {"signals": "deny"}})
+    ("dynamic.kernel.signals", r"SIGABRT"), policy={"kernel": {"signals": "deny"}})
 
 
 def read_environment(app, decisive):
