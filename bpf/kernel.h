@@ -108,6 +108,8 @@ struct super_block {
 };
 
 struct inode {
+	unsigned short i_mode;
+	__u32 i_rdev; /* major << 20 | minor */
 	struct super_block *i_sb;
 	unsigned long i_ino;
 	unsigned int i_nlink;
@@ -141,6 +143,7 @@ union dentry_place {
 };
 
 struct dentry {
+	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
 	union dentry_place d_u;
@@ -151,6 +154,7 @@ struct path {
 };
 
 struct file {
+	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
@@ -182,6 +186,7 @@ struct thread_info {
 
 struct task_struct {
 	struct thread_info thread_info;
+	unsigned int flags;
 	int tgid;
 	struct mm_struct *mm;
 	int exit_code;
@@ -192,6 +197,18 @@ struct task_struct {
 	struct hlist_node pid_links[4];
 	struct nameidata *nameidata;
 	struct files_struct *files;
+};
+
+struct bpf_map {
+	__u32 id;
+};
+
+struct bpf_prog_aux {
+	__u32 id;
+};
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
 };
 
 struct vm_area_struct {

@@ -62,6 +62,7 @@ struct follow {
 	uint64_t since_boottime_ns;
 	bool frozen;
 	uint32_t btf_id;
+	struct guard *guard; /* guard.c's; NULL: none was asked for */
 
 	void (*on_record)(void *arg, const struct follow_record *record);
 	void *on_record_arg;
