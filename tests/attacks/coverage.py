@@ -10,7 +10,8 @@ def cell(text):
 
 def write(path, results, not_covered):
     kernel, date = os.uname().release, time.strftime("%Y-%m-%d", time.gmtime())
-    found = [r for r in results if r.state == "found"]
+    good = [r for r in results if r.state == "found"]
+    found = [r for r in good if not r.row.prevented]
     identities = sorted({r.row.id for r in results})
     lines = [
         "<!-- SPDX-License-Identifier: Apache-2.0 -->",
@@ -23,8 +24,8 @@ def write(path, results, not_covered):
         "were not reported, and the secret before it was released. The applications run under a user",
         "of their own; what an attacker of the same user does is T15.",
         "",
-        f"Run on {date}, kernel `{kernel}`: {len(found)} of {len(results)} attacks found, "
-        f"{len(identities)} techniques.",
+        f"Run on {date}, kernel `{kernel}`: of {len(results)} attacks (of {len(identities)} "
+        f"techniques) {len(found)} found, {len(good) - len(found)} prevented by the kernel.",
         "",
         f"| id | attack | target | {cell(kernel)} |",
         "|---|---|---|---|",
