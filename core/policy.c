@@ -7,6 +7,7 @@
 
 #include "claims.h"
 #include "cleanup.h"
+#include "policy_cca_form.h"
 #include "policy_csv_form.h"
 #include "policy_form.h"
 #include "policy_sev_snp_form.h"
@@ -258,6 +259,11 @@ static int read_form(struct yamldoc *d, struct policy *p)
 	}
 	if (f->platforms->csv) {
 		r = policy_read_csv(d, p->arena, f->platforms->csv);
+		if (r < 0)
+			return r;
+	}
+	if (f->platforms->cca) {
+		r = policy_read_cca(d, p->arena, f->platforms->cca);
 		if (r < 0)
 			return r;
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy_form.h"
 
+#include "policy_cca_form.h"
 #include "policy_csv_form.h"
 #include "policy_sev_snp_form.h"
 
@@ -55,6 +56,7 @@ static const cyaml_schema_field_t jit_fields[] = {
 
 static const cyaml_strval_t code_files[] = {
 	{ "manifest", CODE_FILES_MANIFEST },
+	{ "listed", CODE_FILES_LISTED },
 	{ "any", CODE_FILES_ANY },
 };
 
@@ -282,7 +284,7 @@ static const cyaml_schema_field_t platforms_fields[] = {
 	FORM_PART("tdx", struct policy_platforms, tdx, tdx_fields),
 	FORM_PART("sev-snp", struct policy_platforms, snp, policy_snp_fields),
 	FORM_PART("csv", struct policy_platforms, csv, policy_csv_fields),
-	FORM_NODE("cca"),
+	FORM_PART("cca", struct policy_platforms, cca, policy_cca_fields),
 	CYAML_FIELD_END,
 };
 

@@ -50,8 +50,8 @@ struct policy_jit {
 
 struct policy_code {
 	struct policy_rule rule;
-	enum { CODE_FILES_UNSET, CODE_FILES_MANIFEST, CODE_FILES_ANY } files;
-	char **allow; /* digests of files besides the manifest's */
+	enum { CODE_FILES_UNSET, CODE_FILES_MANIFEST, CODE_FILES_LISTED, CODE_FILES_ANY } files;
+	char **allow; /* digests of files besides the manifest's, or, listed, of all */
 	uint32_t n_allow;
 	enum policy_setting modified_text, anonymous, deleted;
 	enum policy_setting relro, imports, loader_list, aliases, memory_files, remote_files;
@@ -206,6 +206,7 @@ struct policy_vtpm {
 
 struct policy_snp_form; /* policy_sev_snp_form.h */
 struct policy_csv_form; /* policy_csv_form.h */
+struct policy_cca_form; /* policy_cca_form.h */
 
 struct policy_measurements {
 	char **texts;
@@ -239,6 +240,7 @@ struct policy_platforms {
 	struct policy_vtpm *vtpm;
 	struct policy_snp_form *snp;
 	struct policy_csv_form *csv;
+	struct policy_cca_form *cca;
 };
 
 struct policy_static {

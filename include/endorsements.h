@@ -22,6 +22,7 @@ enum endorsement_kind {
 	ENDORSEMENT_TCB_INFO,	 /* {"tcbInfo":{..},"signature":".."} as Intel's PCS serves it */
 	ENDORSEMENT_QE_IDENTITY, /* {"enclaveIdentity":{..},"signature":".."} */
 	ENDORSEMENT_CSV_CERTIFICATE, /* HRK, HSK, CEK, PEK as Hygon gives them out */
+	ENDORSEMENT_CCA_ANCHORS, /* keys of Arm CCA platforms by instance, as JSON */
 };
 
 /* One of them. Lent: good as long as the set. */
@@ -41,7 +42,7 @@ void endorsements_free(struct endorsements *e);
 /*
  * Adds all that is in the blob, which is copied: DER or PEM (one or many), an Intel JSON
  * document, the certificate table of an SNP extended report, certificates of Hygon's (one, or
- * several one after the other). -EBADMSG: it is none of these
+ * several one after the other), trust anchors of CCA platforms. -EBADMSG: it is none of these
  * (nothing was added); -EMSGSIZE: more than the limits above; *ret_why says it in words that
  * live for ever.
  */

@@ -10,6 +10,7 @@
 #include "digest.h"
 #include "manifest.h"
 #include "mi.h"
+#include "policy_cca.h"
 #include "policy_csv.h"
 #include "policy_sev_snp.h"
 #include "tdx_status.h"
@@ -123,6 +124,9 @@ const struct policy_snp *policy_sev_snp(const struct policy *p);
 
 /* What is accepted of a CSV report; p may be NULL: what is accepted by default. */
 const struct policy_csv *policy_csv(const struct policy *p);
+
+/* What is accepted of a CCA token; p may be NULL: what is accepted by default. */
+const struct policy_cca *policy_cca(const struct policy *p);
 
 /* Static reference values. */
 const char *policy_manifest_file(const struct policy *p);

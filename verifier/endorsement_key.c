@@ -2,10 +2,13 @@
 #include "endorsement_key.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/x509.h>
 
+#include "cca_anchor.h"
+#include "cca_token.h"
 #include "cleanup.h"
 #include "csv_certificate.h"
 #include "evidence_sev_snp_certificate.h"
@@ -19,6 +22,7 @@
 
 CLEANUP_FUNCTION(struct tdx_tcb_info *, tdx_tcb_info_free)
 CLEANUP_FUNCTION(struct tdx_qe_identity *, tdx_qe_identity_free)
+CLEANUP_FUNCTION(struct cca_anchors *, cca_anchors_free)
 
 /* Common names of the makers' CAs, and whose chips they speak of. */
 static const struct {
@@ -190,12 +194,37 @@ static int read_csv_certificate(const struct endorsement *e, struct endorsement_
 	return 0;
 }
 
+/* Of one platform where there is but one. */
+static int read_cca_anchors(const struct endorsement *e, struct endorsement_key *k,
+			    const char **ret_why)
+{
+	CLEANUP(cca_anchors_freep) struct cca_anchors *all = NULL;
+	const struct cca_anchor *a;
+	char hex[2 * CCA_INSTANCE_SIZE + 1];
+	int r = cca_anchors_read(e->bytes, &all, ret_why);
+
+	if (r < 0)
+		return r;
+	k->platform = "cca";
+	a = cca_anchors_at(all, 0);
+	if (cca_anchors_at(all, 1)) {
+		say(k, "CPAKs", "several platforms");
+		return 0;
+	}
+	k->chip_len = sizeof(a->instance_id);
+	memcpy(k->chip, a->instance_id, sizeof(a->instance_id));
+	hex_encode(a->instance_id, sizeof(a->instance_id), hex);
+	say(k, "CPAK", hex);
+	return 0;
+}
+
 static int (*const readers[])(const struct endorsement *e, struct endorsement_key *k,
 			      const char **ret_why) = {
 	[ENDORSEMENT_CERTIFICATE] = read_certificate, [ENDORSEMENT_CRL] = read_crl,
 	[ENDORSEMENT_PUBLIC_KEY] = read_public_key,   [ENDORSEMENT_TCB_INFO] = read_tcb_info,
 	[ENDORSEMENT_QE_IDENTITY] = read_qe_identity,
 	[ENDORSEMENT_CSV_CERTIFICATE] = read_csv_certificate,
+	[ENDORSEMENT_CCA_ANCHORS] = read_cca_anchors,
 };
 
 int endorsement_key_read(const struct endorsement *e, struct endorsement_key *ret,
@@ -267,6 +296,18 @@ static void read_tdx_quote(const Assay__ChipReport *report, struct report_key *k
 	tdx_of(field(report->report), k);
 }
 
+static void read_cca_token(const Assay__ChipReport *report, struct report_key *k)
+{
+	struct cca_token *t = malloc(sizeof(*t));
+	const char *why;
+
+	if (t && cca_token_read(field(report->report), t, &why) == 0) {
+		memcpy(k->chip, t->platform.instance_id.data, CCA_INSTANCE_SIZE);
+		k->chip_len = CCA_INSTANCE_SIZE;
+	}
+	free(t);
+}
+
 /* The chip's report is in the paravisor's, or the quote beside it. */
 static void read_vtpm(const Assay__ChipReport *report, struct report_key *k)
 {
@@ -292,6 +333,7 @@ static const struct {
 	{ "sev-snp", read_snp_report },
 	{ "tdx", read_tdx_quote },
 	{ "vtpm", read_vtpm },
+	{ "cca", read_cca_token },
 };
 
 void report_key_read(const char *platform, const Assay__ChipReport *report, struct report_key *ret)

@@ -49,7 +49,7 @@ int endorsement_store_new(struct endorsement_store **ret)
 static const char *const suffixes[] = {
 	[ENDORSEMENT_CERTIFICATE] = "der",  [ENDORSEMENT_CRL] = "der",
 	[ENDORSEMENT_PUBLIC_KEY] = "der",   [ENDORSEMENT_TCB_INFO] = "json",
-	[ENDORSEMENT_QE_IDENTITY] = "json",
+	[ENDORSEMENT_QE_IDENTITY] = "json", [ENDORSEMENT_CCA_ANCHORS] = "json",
 };
 
 int endorsement_name(const struct endorsement *e, char ret[ENDORSEMENT_NAME_MAX])

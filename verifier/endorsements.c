@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
+#include "cca_anchor.h"
 #include "certificate_table.h"
 #include "cleanup.h"
 #include "csv_certificate.h"
@@ -25,6 +26,7 @@ struct endorsements {
 };
 
 CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
+CLEANUP_FUNCTION(struct cca_anchors *, cca_anchors_free)
 
 static void last_item_done(struct endorsements *e)
 {
@@ -187,6 +189,15 @@ static int take_json(struct endorsements *e, struct view blob)
 	return -EBADMSG;
 }
 
+static int take_cca_anchors(struct endorsements *e, struct view blob)
+{
+	CLEANUP(cca_anchors_freep) struct cca_anchors *a = NULL;
+	const char *why;
+	int r = cca_anchors_read(blob, &a, &why);
+
+	return r < 0 ? r : put(e, ENDORSEMENT_CCA_ANCHORS, blob, NULL, NULL);
+}
+
 static int take_table(struct endorsements *e, struct view blob)
 {
 	struct certificate_table t;
@@ -235,7 +246,8 @@ static int take_csv(struct endorsements *e, struct view blob)
 }
 
 static int (*const forms[])(struct endorsements *e, struct view blob) = {
-	take_pem, put_certificate, put_crl, take_json, put_public_key, take_table, take_csv,
+	take_pem,	put_certificate, put_crl,  take_json,
+	take_cca_anchors, put_public_key,  take_table, take_csv,
 };
 
 /* Back to n items: a blob is added whole or not at all. */
@@ -290,7 +302,8 @@ int endorsements_add(struct endorsements *e, struct view blob, const char **ret_
 		*ret_why = "more endorsements than are looked at";
 	if (r == -EBADMSG || (r == 0 && e->n == n)) {
 		*ret_why = "neither certificates, revocation lists, a public key, Intel's TCB info "
-			   "or QE identity, a certificate table, nor certificates of Hygon's";
+			   "or QE identity, a certificate table, certificates of Hygon's, nor trust "
+			   "anchors of CCA";
 		return -EBADMSG;
 	}
 	if (r == 0)

@@ -9,6 +9,7 @@ const struct evidence_ops *const evidence_table[] = {
 	&evidence_tdx,
 	&evidence_sev_snp,
 	&evidence_csv,
+	&evidence_cca,
 	&evidence_vtpm,
 	NULL,
 };

@@ -10,6 +10,7 @@ extern const struct evidence_ops evidence_soft;
 extern const struct evidence_ops evidence_tdx;
 extern const struct evidence_ops evidence_sev_snp;
 extern const struct evidence_ops evidence_csv;
+extern const struct evidence_ops evidence_cca;
 extern const struct evidence_ops evidence_vtpm;
 
 #endif

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "cleanup.h"
+#include "pem.h"
 
 #define MAGIC		"HCLA"
 #define DATA_HEADER	20 /* bytes of the part that describes the variable data */
@@ -13,7 +14,6 @@
 #define DATA_VERSION	1
 #define RSA_BYTES_MIN	256
 #define RSA_BYTES_MAX	512
-#define NUMBER_TEXT_MAX 1024 /* of a JWK */
 
 static const char cut[] = "it is cut short";
 
@@ -109,47 +109,6 @@ static const char *read_data(struct reader *in, uint32_t size, struct hcl_report
 	return NULL;
 }
 
-static int base64url_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* RFC 4648, 5, without padding and with no bit to spare. */
-static int base64url(const char *text, uint8_t *to, size_t size, size_t *ret_len)
-{
-	size_t len = strlen(text), n = 0;
-	uint32_t bits = 0;
-	unsigned int held = 0;
-
-	if (len > NUMBER_TEXT_MAX || len % 4 == 1)
-		return -EBADMSG;
-	for (size_t i = 0; i < len; i++) {
-		int digit = base64url_digit(text[i]);
-
-		if (digit < 0)
-			return -EBADMSG;
-		bits = bits << 6 | (uint32_t)digit;
-		held += 6;
-		if (held < 8)
-			continue;
-		held -= 8;
-		if (n == size)
-			return -EBADMSG;
-		to[n++] = (uint8_t)(bits >> held);
-		bits &= (1u << held) - 1;
-	}
-	if (bits)
-		return -EBADMSG;
-	*ret_len = n;
-	return 0;
-}
-
 /* A JWK of RSA as the key in a TPM that it is (RFC 7518, 6.3). */
 static const char *read_ak(const json_t *jwk, struct tpm_public *ret)
 {
@@ -163,10 +122,10 @@ static const char *read_ak(const json_t *jwk, struct tpm_public *ret)
 
 	if (!kty || strcmp(kty, "RSA") != 0 || !n || !e)
 		return "its attestation key is not of RSA";
-	if (base64url(n, modulus, sizeof(modulus), &len) < 0 || len < RSA_BYTES_MIN ||
+	if (base64url_decode(n, modulus, sizeof(modulus), &len) < 0 || len < RSA_BYTES_MIN ||
 	    !(modulus[0] & 0x80))
 		return "the modulus of its attestation key is not of 2048 to 4096 bits";
-	if (base64url(e, exponent, sizeof(exponent), &exponent_len) < 0)
+	if (base64url_decode(e, exponent, sizeof(exponent), &exponent_len) < 0)
 		return "the exponent of its attestation key is not of four bytes";
 	for (size_t i = 0; i < exponent_len; i++)
 		value = value << 8 | exponent[i];

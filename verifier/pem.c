@@ -139,3 +139,43 @@ int pem_next(struct reader *r, struct view *ret_label, struct bytes *ret)
 	*ret_label = label;
 	return 1;
 }
+
+static int base64url_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+int base64url_decode(const char *text, uint8_t *to, size_t size, size_t *ret_len)
+{
+	size_t len = strlen(text), n = 0;
+	uint32_t bits = 0;
+	unsigned int held = 0;
+
+	if (len % 4 == 1)
+		return -EBADMSG;
+	for (size_t i = 0; i < len; i++) {
+		int digit = base64url_digit(text[i]);
+
+		if (digit < 0)
+			return -EBADMSG;
+		bits = bits << 6 | (uint32_t)digit;
+		held += 6;
+		if (held < 8)
+			continue;
+		held -= 8;
+		if (n == size)
+			return -EBADMSG;
+		to[n++] = (uint8_t)(bits >> held);
+		bits &= (1u << held) - 1;
+	}
+	if (bits)
+		return -EBADMSG;
+	*ret_len = n;
+	return 0;
+}

@@ -26,4 +26,10 @@ bool pem_begins(struct view v);
  */
 MUST_CHECK int base64_decode(struct view text, struct bytes *ret);
 
+/*
+ * The same of base64url without padding (RFC 4648, 5), into at most size bytes; *ret_len of them.
+ * -EBADMSG: another text, or more bytes.
+ */
+MUST_CHECK int base64url_decode(const char *text, uint8_t *to, size_t size, size_t *ret_len);
+
 #endif
