@@ -6,6 +6,7 @@
 
 #include "cleanup.h"
 #include "collectors/code_state.h"
+#include "collectors/mapped.h"
 #include "collectors/table.h"
 #include "collectors/target_state.h"
 
@@ -20,6 +21,11 @@
 #define ANONYMOUS_HASH_MAX (256 * 1024)
 /* Runs of changed pages of one process that are listed. */
 #define MODIFIED_MAX 256
+/*
+ * A mapping that the kernel keeps no account of private pages of has none; at one node in so many
+ * its pages are looked at all the same.
+ */
+#define PAGES_NODES 16
 /* Shared writable mappings of files, of all processes, that are looked at. */
 #define WRITTEN_MAX 65536
 
@@ -36,6 +42,8 @@ struct code {
 	struct code_objects *objects;
 	struct hasher *hasher;
 	struct mappings_ways ways;
+	struct mapped *mapped;
+	uint64_t nodes;
 	struct bytes text, memory;
 	struct written *written;
 	size_t n_written, room_written;
@@ -108,6 +116,8 @@ static int code_open(struct target *t, struct collector **ret)
 	if (r == 0)
 		r = hasher_new(HASH_SHA256, &x->hasher);
 	if (r == 0)
+		r = mapped_new(&x->ways, &x->text, &x->mapped);
+	if (r == 0)
 		r = code_objects_new(&x->ways, &x->text, x->hasher, &x->objects);
 	if (r == 0)
 		r = own_vdso(x);
@@ -140,6 +150,8 @@ static int scan_pages(struct gathering *g, const struct proc_mapping *m, uint32_
 {
 	int r;
 
+	if (m->no_copies && g->x->nodes % PAGES_NODES != 0)
+		return 0;
 	g->file = file;
 	g->m = m;
 	r = mappings_private_pages(&g->x->ways, g->pagemap_fd, m->start, m->end, on_pages, g);
@@ -284,7 +296,7 @@ static int look_at_objects(struct gathering *g, const struct target_process *p, 
 	if (r < 0)
 		return r;
 	g->out->objects = l.out;
-	r = mappings_written(&g->x->ways, g->proc_fd, &g->x->text, on_written, g);
+	r = mapped_written(g->x->mapped, p, on_written, g);
 	if (r == 0 || r == -ENOMEM)
 		return r;
 	return mi_text(g->mi, "what it has mapped to be written could not be read", &l.out->error);
@@ -316,7 +328,7 @@ static int scan_process(struct gathering *g, const struct target_process *p, uin
 	g->mem_fd = mem_fd;
 	code_objects_reset(g->x->objects);
 	if (r == 0)
-		r = mappings_executable(&g->x->ways, p->proc_fd, &g->x->text, on_mapping, g);
+		r = mapped_executable(g->x->mapped, p, on_mapping, g);
 	if (r == 0 && g->out->n_mappings > 0)
 		r = look_at_objects(g, p, executable);
 	if (r == -ENOMEM)
@@ -411,6 +423,7 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 	x->n_written = 0;
 	code_files_begin(x->files);
 	code_objects_begin(x->objects, time->boottime_ns);
+	r = mapped_pass(x->mapped, x->target);
 	for (size_t i = 0; i < x->target->n_processes && r == 0; i++)
 		r = collect_process(x, mi, i, out, &why);
 	if (r == 0)
@@ -419,6 +432,7 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 		r = watch_mapped(x);
 	if (r < 0)
 		return r;
+	x->nodes++;
 	code_objects_end(x->objects);
 	r = code_files_end(x->files);
 	if (r < 0)
@@ -439,6 +453,7 @@ static void code_close(struct collector *c)
 		return;
 	code_files_free(x->files);
 	code_objects_free(x->objects);
+	mapped_free(x->mapped);
 	hasher_free(x->hasher);
 	bytes_done(&x->text);
 	bytes_done(&x->memory);

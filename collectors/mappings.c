@@ -154,7 +154,20 @@ static int by_text(int maps_fd, const struct wanted *w, struct bytes *text,
 	return r == -ENOENT ? 0 : r;
 }
 
-static int open_maps(int proc_fd, int *ret)
+int mappings_again(int maps_fd, char *name, size_t size, struct proc_mapping *m)
+{
+	struct query q = { .size = sizeof(q), .start = m->start };
+	struct proc_mapping before = *m;
+	int r = add_name(maps_fd, &q, name, size, m);
+
+	if (r == 0)
+		m->no_copies = before.no_copies && m->start == before.start &&
+			       m->end == before.end && m->inode == before.inode &&
+			       m->device == before.device;
+	return r;
+}
+
+int mappings_open(int proc_fd, int *ret)
 {
 	*ret = openat(proc_fd, "maps", O_RDONLY | O_CLOEXEC);
 	if (*ret >= 0)
@@ -169,7 +182,7 @@ static int each(struct mappings_ways *ways, int proc_fd, const struct wanted *w,
 	bool unknown = false;
 	int r;
 
-	r = open_maps(proc_fd, &fd);
+	r = mappings_open(proc_fd, &fd);
 	if (r < 0)
 		return r;
 	if (!ways->no_query) {
@@ -218,7 +231,7 @@ int mappings_at(struct mappings_ways *ways, int proc_fd, struct bytes *text, uin
 	CLEANUP(cleanup_fd) int fd = -1;
 	int r;
 
-	r = open_maps(proc_fd, &fd);
+	r = mappings_open(proc_fd, &fd);
 	if (r < 0)
 		return r;
 	if (!ways->no_query) {

@@ -40,6 +40,15 @@ MUST_CHECK int mappings_written(struct mappings_ways *ways, int proc_fd, struct 
 MUST_CHECK int mappings_at(struct mappings_ways *ways, int proc_fd, struct bytes *text,
 			   uint64_t address, struct proc_mapping *ret);
 
+/* /proc/PID/maps, for mappings_again; the caller closes it. -ESRCH. */
+MUST_CHECK int mappings_open(int proc_fd, int *ret);
+
+/*
+ * The mapping that now begins in m's place, with its name, which is lent from name; no_copies stays
+ * where it is the same. PROCMAP_QUERY only. -ENOENT: there is none any more.
+ */
+MUST_CHECK int mappings_again(int maps_fd, char *name, size_t size, struct proc_mapping *m);
+
 /*
  * Calls on_pages for runs of pages in a mapping of a file that are private copies: somebody wrote
  * to them, and they stay so when the old bytes are put back. pagemap_fd is /proc/PID/pagemap.

@@ -46,6 +46,7 @@ struct proc_mapping {
 	char protection[5]; /* "r-xp" */
 	uint64_t device;    /* as makedev(3) makes it */
 	uint64_t inode;	    /* 0: no file */
+	bool no_copies;	    /* it can have no private pages; false: that is not known */
 	struct view name;   /* path or "[heap]", lent from the text; newlines as \012 */
 };
 

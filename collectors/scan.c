@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "mapped.skel.h"
 #include "scan.skel.h"
 
 /* Several of the kernel's own pages at once, and always room for a whole record. */
@@ -16,7 +17,8 @@
 
 struct scan {
 	struct scan_bpf *skel;
-	struct bpf_link *threads, *descriptors;
+	struct mapped_bpf *mapped; /* NULL: this kernel's mappings cannot be walked */
+	struct bpf_link *threads, *descriptors, *mappings;
 	pid_t *wanted;
 	size_t n_wanted;
 	uint8_t *buffer;
@@ -50,6 +52,28 @@ static int attach(struct bpf_program *program, struct bpf_link **ret)
 	return *ret ? 0 : neg_errno();
 }
 
+/* Without it mappings are asked for one by one: it costs more, and tells the same. */
+static void load_mapped(struct scan *s)
+{
+	libbpf_print_fn_t before = libbpf_set_print(quiet);
+	int r;
+
+	s->mapped = mapped_bpf__open();
+	r = s->mapped ? bpf_map__reuse_fd(s->mapped->maps.wanted,
+					  bpf_map__fd(s->skel->maps.wanted))
+		      : neg_errno();
+	if (r == 0)
+		r = mapped_bpf__load(s->mapped);
+	if (r == 0)
+		r = attach(s->mapped->progs.mapped, &s->mappings);
+	if (r < 0) {
+		mapped_bpf__destroy(s->mapped);
+		s->mapped = NULL;
+		s->mappings = NULL;
+	}
+	libbpf_set_print(before);
+}
+
 int scan_open(struct scan **ret, char *ret_why, size_t size)
 {
 	CLEANUP(scan_closep) struct scan *s = calloc(1, sizeof(*s));
@@ -70,6 +94,7 @@ int scan_open(struct scan **ret, char *ret_why, size_t size)
 			 strerror(-r));
 		return r;
 	}
+	load_mapped(s);
 	*ret = TAKE(s);
 	return 0;
 }
@@ -80,6 +105,8 @@ void scan_close(struct scan *s)
 		return;
 	bpf_link__destroy(s->threads);
 	bpf_link__destroy(s->descriptors);
+	bpf_link__destroy(s->mappings);
+	mapped_bpf__destroy(s->mapped);
 	scan_bpf__destroy(s->skel);
 	free(s->wanted);
 	free(s->buffer);
@@ -228,4 +255,31 @@ int scan_descriptors(struct scan *s,
 	struct descriptor_pass p = { on_descriptor, arg };
 
 	return pass(s, s->descriptors, descriptor_size, give_descriptor, &p);
+}
+
+struct mapping_pass {
+	int (*on_mapping)(void *, const struct mapped_record *);
+	void *arg;
+};
+
+static size_t mapping_size(const uint8_t *at, size_t have)
+{
+	return have < sizeof(struct mapped_record) ? 0 : sizeof(struct mapped_record);
+}
+
+static int give_mapping(void *arg, const uint8_t *at, size_t size)
+{
+	const struct mapping_pass *p = arg;
+	struct mapped_record m;
+
+	memcpy(&m, at, sizeof(m));
+	return p->on_mapping(p->arg, &m);
+}
+
+int scan_mappings(struct scan *s, int (*on_mapping)(void *, const struct mapped_record *),
+		  void *arg)
+{
+	struct mapping_pass p = { on_mapping, arg };
+
+	return s->mappings ? pass(s, s->mappings, mapping_size, give_mapping, &p) : -EOPNOTSUPP;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bpf/mapped.h"
 #include "bpf/scan.h"
 #include "bytes.h"
 #include "errors.h"
@@ -37,5 +38,13 @@ MUST_CHECK int scan_descriptors(struct scan *s,
 				int (*on_descriptor)(void *, const struct scan_descriptor *,
 						     struct view text),
 				void *arg);
+
+/*
+ * The same for mappings that are code, and those of files that are shared and writable: of each
+ * process in order of address, and then a record that says whether these are all (MAPPED_END). A
+ * process without the latter was not looked at. -EOPNOTSUPP: this kernel's cannot be walked.
+ */
+MUST_CHECK int scan_mappings(struct scan *s, int (*on_mapping)(void *, const struct mapped_record *),
+			     void *arg);
 
 #endif
