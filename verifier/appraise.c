@@ -38,6 +38,7 @@ static int check_chip(const struct appraise_input *in, struct appraisal *a,
 		.now = in->now,
 		.policy = in->policy,
 		.key_name = in->key_name,
+		.ek_public = in->ek_public,
 		.ek_certificate = in->ek_certificate,
 		.ek_chain = in->ek_chain,
 		.endorsements = in->endorsements,
@@ -343,6 +344,12 @@ static int check_measurements(const struct appraise_input *in, struct appraisal 
 		if (r < 0 && r != -EBADMSG)
 			return r;
 	}
+	/*
+	 * The MI before is the last that was good. What its counters have counted since was refused
+	 * and is forgiven by readmission; the window since the node before stays.
+	 */
+	if (previous && in->known->resync)
+		previous->msg->kernel = NULL;
 	for (size_t i = 0; i < in->n; i++) {
 		const struct appraise_measurement *m = &in->measurements[i];
 
