@@ -10,6 +10,7 @@ const struct attester_ops *const attester_table[] = {
 	&attester_sev_snp,
 	&attester_csv,
 	&attester_cca,
+	&attester_vtpm,
 	&attester_tpm,
 	&attester_soft,
 	NULL,

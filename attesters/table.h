@@ -9,6 +9,7 @@ extern const struct attester_ops attester_tdx;
 extern const struct attester_ops attester_sev_snp;
 extern const struct attester_ops attester_csv;
 extern const struct attester_ops attester_cca;
+extern const struct attester_ops attester_vtpm;
 extern const struct attester_ops attester_tpm;
 extern const struct attester_ops attester_soft;
 

@@ -220,8 +220,8 @@ static int fill_blob(struct arena *arena, struct view v, ProtobufCBinaryData *re
 	return 0;
 }
 
-static int fill_endorsements(const struct tee *t, struct view aux, struct arena *arena,
-			     Assay__ChipReport *report)
+int tee_endorse(const struct tee *t, struct view aux, struct arena *arena,
+		Assay__ChipReport *report)
 {
 	int r = 0;
 
@@ -250,7 +250,7 @@ static int fill_report(const struct tee *t, const struct tsm_answer *answer, str
 	if (r == 0 && t->event_log.len > 0)
 		r = fill_blob(arena, bytes_view(&t->event_log), &report->event_log);
 	if (r == 0)
-		r = fill_endorsements(t, bytes_view(&answer->auxblob), arena, report);
+		r = tee_endorse(t, bytes_view(&answer->auxblob), arena, report);
 	return r;
 }
 
@@ -276,12 +276,33 @@ static int ask(struct tee *t, struct tee_job *job)
 	return r;
 }
 
+int tee_request(struct tee *t, const struct tsm_request *request, struct tsm_answer *ret)
+{
+	struct tee_job *job = calloc(1, sizeof(*job));
+	int r;
+
+	t->base.why[0] = '\0';
+	if (!job)
+		return -ENOMEM;
+	tsm_answer_init(&job->answer);
+	job->request = *request;
+	job->ask = t->ask;
+	r = ask(t, job);
+	if (r < 0)
+		return r;
+	*ret = job->answer;
+	tsm_answer_init(&job->answer);
+	job_free(job);
+	return 0;
+}
+
 int tee_report(struct attester *a, const char *provider, tee_covers covers, struct view claims,
 	       struct arena *arena, Assay__ChipReport *report)
 {
+	struct tsm_request request = { .provider = provider };
 	struct tee *t = (struct tee *)a;
+	struct tsm_answer answer;
 	const char *fault = NULL;
-	struct tee_job *job;
 	struct digest data;
 	int r;
 
@@ -289,23 +310,17 @@ int tee_report(struct attester *a, const char *provider, tee_covers covers, stru
 	r = claims_hash(claims, &data);
 	if (r < 0)
 		return r;
-	job = calloc(1, sizeof(*job));
-	if (!job)
-		return -ENOMEM;
-	tsm_answer_init(&job->answer);
-	job->request.provider = provider;
-	job->ask = t->ask;
-	memcpy(job->request.inblob, data.bytes, TSM_INBLOB_SIZE);
-	r = ask(t, job);
+	memcpy(request.inblob, data.bytes, TSM_INBLOB_SIZE);
+	r = tee_request(t, &request, &answer);
 	if (r < 0)
 		return r;
 	/* A host that failed may leave in the buffer whatever was there. */
-	r = covers(bytes_view(&job->answer.outblob), data.bytes, &fault);
+	r = covers(bytes_view(&answer.outblob), data.bytes, &fault);
 	if (r < 0)
-		snprintf(a->why, sizeof(a->why), "the chip gave %zu bytes: %s",
-			 job->answer.outblob.len, fault);
+		snprintf(a->why, sizeof(a->why), "the chip gave %zu bytes: %s", answer.outblob.len,
+			 fault);
 	else
-		r = fill_report(t, &job->answer, arena, report);
-	job_free(job);
+		r = fill_report(t, &answer, arena, report);
+	tsm_answer_done(&answer);
 	return r;
 }

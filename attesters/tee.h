@@ -74,4 +74,15 @@ MUST_CHECK int cca_covers(struct view token, const uint8_t *data, const char **r
 MUST_CHECK int tee_report(struct attester *a, const char *provider, tee_covers covers,
 			  struct view claims, struct arena *arena, Assay__ChipReport *report);
 
+/*
+ * One request and what came of it, unchecked; *ret is ended with tsm_answer_done. Errors as of
+ * tee_report.
+ */
+MUST_CHECK int tee_request(struct tee *t, const struct tsm_request *request,
+			   struct tsm_answer *ret);
+
+/* The certificates that came with a report, and those that are configured. */
+MUST_CHECK int tee_endorse(const struct tee *t, struct view aux, struct arena *arena,
+			   Assay__ChipReport *report);
+
 #endif

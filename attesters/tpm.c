@@ -25,13 +25,11 @@ static const char *tcti_of(const struct attester_config *config)
 	return config->tcti ? config->tcti : TCTI_DEFAULT;
 }
 
-static void tpm_close(struct attester *a)
+void tpm_done(struct tpm *t)
 {
-	struct tpm *t = (struct tpm *)a;
-
-	if (!t)
-		return;
-	if (t->esys)
+	if (t->esys && t->ak_at)
+		Esys_TR_Close(t->esys, &t->ak);
+	else if (t->esys)
 		tpm_flush(t, &t->ak);
 	Esys_Finalize(&t->esys);
 	Tss2_TctiLdr_Finalize(&t->tcti);
@@ -39,6 +37,15 @@ static void tpm_close(struct attester *a)
 	bytes_done(&t->ek_chain);
 	bytes_done(&t->event_log);
 	free(t->state);
+}
+
+static void tpm_close(struct attester *a)
+{
+	struct tpm *t = (struct tpm *)a;
+
+	if (!t)
+		return;
+	tpm_done(t);
 	free(t);
 }
 
@@ -47,28 +54,13 @@ static void tpm_closep(struct tpm **t)
 	tpm_close(*t ? &(*t)->base : NULL);
 }
 
-static int tpm_new(const struct attester_config *config, struct tpm **ret)
+static int tpm_new(struct tpm **ret)
 {
-	struct tpm *t;
+	struct tpm *t = calloc(1, sizeof(*t));
 
-	t = calloc(1, sizeof(*t));
 	if (!t)
 		return -ENOMEM;
-	t->base.ops = &attester_tpm;
 	t->ak = ESYS_TR_NONE;
-	t->bank = config->bank ? config->bank : HASH_SHA256;
-	t->runtime_pcr = config->runtime_pcr;
-	t->pcrs = config->pcrs | 1u << config->runtime_pcr;
-	t->ek_certificate = BYTES_INIT(EK_BYTES_MAX);
-	t->ek_chain = BYTES_INIT(EK_BYTES_MAX);
-	t->event_log = BYTES_INIT(EVENT_LOG_MAX);
-	if (config->state) {
-		t->state = strdup(config->state);
-		if (!t->state) {
-			free(t);
-			return -ENOMEM;
-		}
-	}
 	*ret = t;
 	return 0;
 }
@@ -116,18 +108,38 @@ static int check_config(const struct attester_config *config, char *ret_why, siz
 	return 0;
 }
 
+int tpm_connect(struct tpm *t, const struct attester_ops *ops, const struct attester_config *config,
+		char *ret_why, size_t size)
+{
+	int r;
+
+	t->base.ops = ops;
+	t->ak = ESYS_TR_NONE;
+	t->bank = config->bank ? config->bank : HASH_SHA256;
+	t->runtime_pcr = config->runtime_pcr;
+	t->ek_certificate = BYTES_INIT(EK_BYTES_MAX);
+	t->ek_chain = BYTES_INIT(EK_BYTES_MAX);
+	t->event_log = BYTES_INIT(EVENT_LOG_MAX);
+	r = check_config(config, ret_why, size);
+	if (r < 0)
+		return r;
+	t->pcrs = config->pcrs | 1u << config->runtime_pcr;
+	if (config->state) {
+		t->state = strdup(config->state);
+		if (!t->state)
+			return -ENOMEM;
+	}
+	return connect_tpm(t, tcti_of(config), ret_why, size);
+}
+
 static int tpm_probe(const struct attester_config *config, char *ret_why, size_t size)
 {
 	CLEANUP(tpm_closep) struct tpm *t = NULL;
 	int r;
 
-	r = check_config(config, ret_why, size);
-	if (r < 0)
-		return r;
-	r = tpm_new(config, &t);
-	if (r < 0)
-		return r;
-	r = connect_tpm(t, tcti_of(config), ret_why, size);
+	r = tpm_new(&t);
+	if (r == 0)
+		r = tpm_connect(t, &attester_tpm, config, ret_why, size);
 	if (r < 0)
 		return r;
 	snprintf(ret_why, size, "there is a TPM 2.0 at %s", tcti_of(config));
@@ -220,6 +232,20 @@ static int open_ak(struct tpm *t, char *ret_why, size_t size)
 	return 0;
 }
 
+int tpm_registers(struct tpm *t, const struct attester_config *config, char *ret_why, size_t size)
+{
+	int r = tpm_pcr_check_bank(t, ret_why, size);
+
+	return r < 0 ? r : read_event_log(t, config, ret_why, size);
+}
+
+int tpm_own_keys(struct tpm *t, char *ret_why, size_t size)
+{
+	int r = read_ek(t, ret_why, size);
+
+	return r < 0 ? r : open_ak(t, ret_why, size);
+}
+
 static int tpm_open(const struct attester_config *config, struct attester **ret, char *ret_why,
 		    size_t size)
 {
@@ -227,32 +253,20 @@ static int tpm_open(const struct attester_config *config, struct attester **ret,
 	int r;
 
 	ret_why[0] = '\0';
-	r = check_config(config, ret_why, size);
-	if (r < 0)
-		return r;
-	r = tpm_new(config, &t);
-	if (r < 0)
-		return r;
-	r = connect_tpm(t, tcti_of(config), ret_why, size);
-	if (r < 0)
-		return r;
-	r = tpm_pcr_check_bank(t, ret_why, size);
-	if (r < 0)
-		return r;
-	r = read_event_log(t, config, ret_why, size);
-	if (r < 0)
-		return r;
-	r = read_ek(t, ret_why, size);
-	if (r < 0)
-		return r;
-	r = open_ak(t, ret_why, size);
+	r = tpm_new(&t);
+	if (r == 0)
+		r = tpm_connect(t, &attester_tpm, config, ret_why, size);
+	if (r == 0)
+		r = tpm_registers(t, config, ret_why, size);
+	if (r == 0)
+		r = tpm_own_keys(t, ret_why, size);
 	if (r < 0)
 		return r;
 	*ret = &TAKE(t)->base;
 	return 0;
 }
 
-static int append_public(const TPM2B_PUBLIC *public, struct bytes *ret)
+int tpm_append_public(const TPM2B_PUBLIC *public, struct bytes *ret)
 {
 	uint8_t raw[sizeof(TPMT_PUBLIC)];
 	size_t len = 0;
@@ -277,7 +291,7 @@ static int append_name(struct tpm *t, struct bytes *ret)
 	return r;
 }
 
-static int tpm_identity(struct attester *a, struct attester_identity *ret)
+int tpm_identity(struct attester *a, struct attester_identity *ret)
 {
 	struct tpm *t = (struct tpm *)a;
 	struct attester_identity i = {
@@ -291,9 +305,9 @@ static int tpm_identity(struct attester *a, struct attester_identity *ret)
 
 	r = append_name(t, &i.key_name);
 	if (r == 0)
-		r = append_public(&t->ak_public, &i.ak_public);
+		r = tpm_append_public(&t->ak_public, &i.ak_public);
 	if (r == 0)
-		r = append_public(&t->ek_public, &i.ek_public);
+		r = tpm_append_public(&t->ek_public, &i.ek_public);
 	if (r == 0)
 		r = bytes_append_view(&i.ek_certificate, bytes_view(&t->ek_certificate));
 	if (r == 0)
@@ -310,7 +324,7 @@ static int tpm_identity(struct attester *a, struct attester_identity *ret)
  * Into a SHA-256 bank goes the digest itself; into a bank of another hash goes that hash of
  * the digest's 32 bytes, as its registers take no other size.
  */
-static int tpm_extend(struct attester *a, const struct digest *d)
+int tpm_extend(struct attester *a, const struct digest *d)
 {
 	struct tpm *t = (struct tpm *)a;
 	TPML_DIGEST_VALUES values = { .count = 1 };
@@ -336,7 +350,7 @@ static int tpm_extend(struct attester *a, const struct digest *d)
 	return tpm_errno(rc);
 }
 
-static int tpm_runtime(struct attester *a, unsigned int *ret_register, struct digest *ret)
+int tpm_runtime(struct attester *a, unsigned int *ret_register, struct digest *ret)
 {
 	struct tpm *t = (struct tpm *)a;
 	struct digest values[TPM_PCRS];
@@ -393,8 +407,8 @@ static TSS2_RC activate(struct tpm *t, const TPM2B_ID_OBJECT *blob,
 	return rc;
 }
 
-static int tpm_activate(struct attester *a, struct view credential_blob, struct view encrypted_seed,
-			struct secret *ret)
+int tpm_activate(struct attester *a, struct view credential_blob, struct view encrypted_seed,
+		 struct secret *ret)
 {
 	struct tpm *t = (struct tpm *)a;
 	TPM2B_ENCRYPTED_SECRET seed = { 0 };

@@ -20,13 +20,43 @@ struct tpm {
 	uint32_t pcrs; /* quoted; runtime_pcr is one of them */
 	unsigned int runtime_pcr;
 
-	ESYS_TR ak; /* loaded, or ESYS_TR_NONE */
+	ESYS_TR ak;	   /* loaded, or ESYS_TR_NONE */
+	TPM2_HANDLE ak_at; /* persistent handle of an AK that others made; 0: our own */
 	TPM2B_PUBLIC ak_public;
 	TPM2B_PRIVATE ak_private; /* wrapped by the TPM */
 	TPM2B_PUBLIC ek_public;
 	struct bytes ek_certificate, ek_chain;
 	struct bytes event_log; /* the firmware's, which is complete before we start */
 };
+
+/*
+ * tpm.c, for an attester that embeds a struct tpm as its first member. A zeroed t; tpm_done ends
+ * it in any case.
+ */
+
+/* Takes over the configuration and talks to the TPM. ret_why: what is wrong with either. */
+MUST_CHECK int tpm_connect(struct tpm *t, const struct attester_ops *ops,
+			   const struct attester_config *config, char *ret_why, size_t size);
+
+/* The bank is there; the firmware's event log is read. */
+MUST_CHECK int tpm_registers(struct tpm *t, const struct attester_config *config, char *ret_why,
+			     size_t size);
+
+/* EK with its certificates, and an AK of our own, kept in t->state. */
+MUST_CHECK int tpm_own_keys(struct tpm *t, char *ret_why, size_t size);
+
+/* The contents of t, not t itself. */
+void tpm_done(struct tpm *t);
+
+/* TPMT_PUBLIC. */
+MUST_CHECK int tpm_append_public(const TPM2B_PUBLIC *public, struct bytes *ret);
+
+/* attester_ops of those names. */
+MUST_CHECK int tpm_identity(struct attester *a, struct attester_identity *ret);
+MUST_CHECK int tpm_extend(struct attester *a, const struct digest *d);
+MUST_CHECK int tpm_runtime(struct attester *a, unsigned int *ret_register, struct digest *ret);
+MUST_CHECK int tpm_activate(struct attester *a, struct view credential_blob,
+			    struct view encrypted_seed, struct secret *ret);
 
 /* tpm_call.c: calls that are tried again, and their errors. */
 
@@ -82,6 +112,9 @@ MUST_CHECK TSS2_RC tpm_ek_open(struct tpm *t, struct tpm_transient *ret);
 MUST_CHECK TSS2_RC tpm_ak_open(struct tpm *t, const TPM2B_NAME *made_under, const char **ret_note,
 			       TPM2B_NAME *ret_srk_name);
 
+/* The AK that others made, at this persistent handle, instead of one of our own. */
+MUST_CHECK TSS2_RC tpm_ak_find(struct tpm *t, TPM2_HANDLE handle);
+
 /* Loads the AK again, after the TPM has forgotten it (a suspend, a restart of swtpm). */
 MUST_CHECK TSS2_RC tpm_ak_reload(struct tpm *t);
 
@@ -92,6 +125,12 @@ MUST_CHECK int tpm_state_read(struct tpm *t, TPM2B_NAME *ret_srk_name);
 MUST_CHECK int tpm_state_write(const struct tpm *t, const TPM2B_NAME *srk_name);
 
 /* tpm_nv.c: what the maker left in the chip. */
+
+/*
+ * Appends the content of an index. -ENOENT: there is none, or it was never written; -EMSGSIZE: it
+ * has more than 4096 bytes.
+ */
+MUST_CHECK int tpm_nv_read(struct tpm *t, TPM2_HANDLE handle, struct bytes *ret);
 
 /* DER of the EK certificate, without padding; empty where there is none. */
 MUST_CHECK int tpm_nv_ek_certificate(struct tpm *t, struct bytes *ret);

@@ -235,11 +235,29 @@ TSS2_RC tpm_ak_open(struct tpm *t, const TPM2B_NAME *made_under, const char **re
 	return TSS2_RC_SUCCESS;
 }
 
+TSS2_RC tpm_ak_find(struct tpm *t, TPM2_HANDLE handle)
+{
+	TSS2_RC rc;
+
+	TPM_CALL(rc, Esys_TR_FromTPMPublic(t->esys, handle, ESYS_TR_NONE, ESYS_TR_NONE,
+					   ESYS_TR_NONE, &t->ak));
+	if (rc != TSS2_RC_SUCCESS) {
+		t->ak = ESYS_TR_NONE;
+		return rc;
+	}
+	t->ak_at = handle;
+	return read_public(t, t->ak, &t->ak_public);
+}
+
 TSS2_RC tpm_ak_reload(struct tpm *t)
 {
 	CLEANUP(tpm_transient_done) struct tpm_transient srk = { .tpm = t, .handle = ESYS_TR_NONE };
 	TSS2_RC rc;
 
+	if (t->ak_at) {
+		Esys_TR_Close(t->esys, &t->ak);
+		return tpm_ak_find(t, t->ak_at);
+	}
 	tpm_flush(t, &t->ak);
 	rc = create_primary(t, ESYS_TR_RH_OWNER, &srk_template, &srk);
 	if (rc != TSS2_RC_SUCCESS)

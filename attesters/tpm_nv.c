@@ -49,8 +49,7 @@ static TSS2_RC read_chunks(struct tpm *t, ESYS_TR index, ESYS_TR auth, uint16_t 
 	return TSS2_RC_SUCCESS;
 }
 
-/* Appends the content of an index that was written; -ENOENT: there is no such index. */
-static int nv_read(struct tpm *t, TPM2_HANDLE handle, struct bytes *ret)
+int tpm_nv_read(struct tpm *t, TPM2_HANDLE handle, struct bytes *ret)
 {
 	ESYS_TR index = ESYS_TR_NONE, auth;
 	TPM2B_NV_PUBLIC *public = NULL;
@@ -89,7 +88,7 @@ int tpm_nv_ek_certificate(struct tpm *t, struct bytes *ret)
 	size_t size;
 	int r;
 
-	r = nv_read(t, NV_EK_CERTIFICATE, ret);
+	r = tpm_nv_read(t, NV_EK_CERTIFICATE, ret);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
@@ -142,7 +141,7 @@ int tpm_nv_ek_chain(struct tpm *t, struct bytes *ret)
 		return r;
 	/* One certificate may go on in the next index. */
 	for (uint32_t i = 0; i < indices.count && indices.handle[i] <= NV_CHAIN_LAST; i++) {
-		r = nv_read(t, indices.handle[i], ret);
+		r = tpm_nv_read(t, indices.handle[i], ret);
 		if (r < 0 && r != -ENOENT)
 			return r;
 	}

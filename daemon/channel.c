@@ -197,7 +197,9 @@ static int on_enrol_challenge(struct daemon *d, struct view message)
 	r = privsep_enrol_read(message, &x->enrol);
 	if (r == 0 && x->enrol.blob_len == 0) {
 		/* Without a key of its own a machine is known by what its chip says of it. */
-		r = d->identity.ak_public.len > 0 ? send_enrol_request(d) : enrol_by_report(d);
+		bool by_report = d->attester_ops->enrols_by_report || d->identity.ak_public.len == 0;
+
+		r = by_report ? enrol_by_report(d) : send_enrol_request(d);
 	} else if (r == 0) {
 		r = d->attester_ops->activate ? worker_run(d->chip, activate, activated, x)
 					      : -EBADMSG;

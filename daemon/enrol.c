@@ -46,12 +46,18 @@ static int ask_chip(void *arg)
 	return r;
 }
 
+static ProtobufCBinaryData binary(const struct bytes *b)
+{
+	return (ProtobufCBinaryData){ .len = b->len, .data = b->data };
+}
+
 static int send_request(struct enrolment *e)
 {
 	Assay__ToVerifier m = ASSAY__TO_VERIFIER__INIT;
 	Assay__EnrolRequest request = ASSAY__ENROL_REQUEST__INIT;
 
 	request.chip = &e->chip;
+	request.ak_public = binary(&e->daemon->identity.ak_public);
 	m.body_case = ASSAY__TO_VERIFIER__BODY_ENROL_REQUEST;
 	m.enrol_request = &request;
 	return channel_send(e->daemon, &m);

@@ -56,6 +56,12 @@ struct attester_ops {
 	/* True if its reports prove nothing. */
 	bool insecure;
 
+	/*
+	 * The chip vouches for the machine, with a report over the enrolment statement, also
+	 * where it shows keys of its own (enrolment.h). What has none needs no such mark.
+	 */
+	bool enrols_by_report;
+
 	/* For `attester: auto`: 0 if the machine has this chip; why (in words) either way. */
 	int (*probe)(const struct attester_config *config, char *ret_why, size_t size);
 

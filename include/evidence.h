@@ -31,8 +31,12 @@ struct evidence_input {
 	struct view claims;         /* serialised Claims that the report must cover */
 	int64_t now;                /* reference time, seconds since 1970 */
 	const struct policy *policy;
-	/* tpm: name of the AK enrolled for this machine; soft: SHA-256 of the key. Empty: unknown. */
+	/*
+	 * tpm, an SVSM's vtpm: name of the AK enrolled for this machine; soft: SHA-256 of the key.
+	 * Empty: unknown.
+	 */
 	struct view key_name;
+	struct view ek_public;      /* vtpm: TPMT_PUBLIC of the EK that the AK was enrolled under */
 	struct view ek_certificate; /* DER of the EK that the AK was enrolled under */
 	struct view ek_chain;       /* DER certificates, one after the other */
 

@@ -40,7 +40,7 @@ struct appraise_input {
 	struct appraisal_cache *cache; /* may be NULL */
 	struct view boot_id;
 	struct view exporter;
-	struct view key_name, ek_certificate, ek_chain; /* as enrolled */
+	struct view key_name, ek_public, ek_certificate, ek_chain; /* as enrolled */
 	bool mi_awaited; /* MI was to come over another connection and did not */
 
 	/* What the keeper knows, and its blobs. */

@@ -308,12 +308,17 @@ static void read_cca_token(const Assay__ChipReport *report, struct report_key *k
 	free(t);
 }
 
-/* The chip's report is in the paravisor's, or the quote beside it. */
+/* The chip's report is in the paravisor's, or the quote beside it; an SVSM's is its own part. */
 static void read_vtpm(const Assay__ChipReport *report, struct report_key *k)
 {
 	struct hcl_report hcl;
 	const char *why;
 
+	if (report->service_report.len > 0) {
+		k->platforms[0] = "sev-snp";
+		snp_of(field(report->service_report), k);
+		return;
+	}
 	if (hcl_report_parse(field(report->key), &hcl, &why) < 0)
 		return;
 	if (hcl.kind == HCL_SNP) {

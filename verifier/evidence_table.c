@@ -10,7 +10,8 @@ const struct evidence_ops *const evidence_table[] = {
 	&evidence_sev_snp,
 	&evidence_csv,
 	&evidence_cca,
-	&evidence_vtpm,
+	&evidence_vtpm, /* in sessions, of either form */
+	&evidence_svsm,
 	NULL,
 };
 

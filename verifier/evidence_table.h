@@ -12,5 +12,6 @@ extern const struct evidence_ops evidence_sev_snp;
 extern const struct evidence_ops evidence_csv;
 extern const struct evidence_ops evidence_cca;
 extern const struct evidence_ops evidence_vtpm;
+extern const struct evidence_ops evidence_svsm; /* a vtpm too, of another form */
 
 #endif

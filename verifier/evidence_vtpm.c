@@ -8,29 +8,18 @@
 #include "cleanup.h"
 #include "evidence_sev_snp_report.h"
 #include "evidence_table.h"
-#include "evidence_vtpm.h"
-#include "hcl_report.h"
+#include "evidence_vtpm_check.h"
 #include "pcr_rules.h"
-#include "tpm_quote.h"
 
 /*
- * A vTPM inside a confidential VM. Its key is worth nothing by itself: whoever emulates a TPM
- * has one. It is trusted only because the chip signed a report over the hash of the data that
- * name it, and only as far as what the chip measured can be trusted to run that TPM.
+ * A vTPM inside a confidential VM, and Azure's form of it. Its key is worth nothing by itself:
+ * whoever emulates a TPM has one. It is trusted only because the chip signed a report over the hash
+ * of the data that name it, and only as far as what the chip measured can be trusted to run that
+ * TPM.
  */
 
 #define PCR_VALUES_MAX	   (TPM2_NUM_PCR_BANKS * EVIDENCE_PCRS)
 #define PART_SIGNATURE_MAX (8 + VTPM_RSA_MAX)
-
-/* One piece of evidence on its way through the checks. */
-struct vtpm_check {
-	const struct evidence_input *in;
-	struct appraisal *a;
-	struct hcl_report hcl;
-	uint8_t binding[EVIDENCE_DATA]; /* the report data that the chip must have signed */
-	struct tpm_quote quote;
-	struct evidence_result result;
-};
 
 static struct view field(ProtobufCBinaryData d)
 {
@@ -70,6 +59,12 @@ static int check_hcl(struct vtpm_check *c)
 	const char *why;
 	int r;
 
+	/* Its name in the record is an attestation key's, which this evidence does not show. */
+	if (c->in->ek_public.len > 0) {
+		appraisal_refuse(c->a, "evidence.hcl", "an SVSM's manifest, as it was enrolled by",
+				 "evidence of another form");
+		return 0;
+	}
 	r = hcl_report_parse(field(c->in->report->key), &c->hcl, &why);
 	if (r == -EBADMSG) {
 		appraisal_refuse(c->a, "evidence.hcl",
@@ -82,6 +77,7 @@ static int check_hcl(struct vtpm_check *c)
 	if (r < 0)
 		return r;
 	memcpy(c->binding, d.bytes, d.size);
+	c->ak = c->hcl.ak;
 	appraisal_pass(c->a);
 	return 1;
 }
@@ -142,29 +138,15 @@ static void take_result(struct vtpm_check *c, const struct evidence_result *chip
 	c->result.report_data_len = 0;
 }
 
-/* The chip's own platform judges its report, over the hash of the variable data. */
-static int check_hardware(struct vtpm_check *c)
+int vtpm_judge_chip(struct vtpm_check *c, const struct evidence_ops *ops, struct view raw,
+		    const char *what)
 {
 	Assay__ChipReport report = ASSAY__CHIP_REPORT__INIT;
-	const struct evidence_ops *ops = NULL;
 	struct evidence_input in = *c->in;
 	struct evidence_result chip = { 0 };
-	struct view raw;
-	size_t i;
+	char expected[96];
 	int r;
 
-	for (i = 0; i < ARRAY_LEN(chips); i++) {
-		if (chips[i].kind == c->hcl.kind)
-			break;
-	}
-	ops = i < ARRAY_LEN(chips) ? evidence_find(chips[i].platform) : NULL;
-	if (!ops) {
-		appraisal_refuse(c->a, "evidence.hardware", "a chip whose reports can be judged",
-				 "kind %d", c->hcl.kind);
-		return 0;
-	}
-	if (!chips[i].find(c, ops, &raw))
-		return 0;
 	report.platform = (char *)ops->platform;
 	report.report = (ProtobufCBinaryData){ raw.len, (uint8_t *)raw.data };
 	report.n_endorsements = c->in->report->n_endorsements;
@@ -179,10 +161,30 @@ static int check_hardware(struct vtpm_check *c)
 	if (chip.signature_good)
 		return 1;
 	/* Also where the chip's platform only said that the policy does not name it. */
-	appraisal_refuse(c->a, "evidence.hardware",
-			 "a genuine report of the chip over the paravisor's variable data",
-			 "one that was not found to be");
+	snprintf(expected, sizeof(expected), "a genuine report of the chip over %s", what);
+	appraisal_refuse(c->a, "evidence.hardware", expected, "one that was not found to be");
 	return 0;
+}
+
+static int check_hardware(struct vtpm_check *c)
+{
+	const struct evidence_ops *ops = NULL;
+	struct view raw;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(chips); i++) {
+		if (chips[i].kind == c->hcl.kind)
+			break;
+	}
+	ops = i < ARRAY_LEN(chips) ? evidence_find(chips[i].platform) : NULL;
+	if (!ops) {
+		appraisal_refuse(c->a, "evidence.hardware", "a chip whose reports can be judged",
+				 "kind %d", c->hcl.kind);
+		return 0;
+	}
+	if (!chips[i].find(c, ops, &raw))
+		return 0;
+	return vtpm_judge_chip(c, ops, raw, "the paravisor's variable data");
 }
 
 /* What the quote was asked for over; on its own and without an expectation, what it says. */
@@ -221,8 +223,8 @@ static int check_quote(struct vtpm_check *c)
 	r = c->in->alone ? 0 : claims_qualifying(c->in->claims, &claims);
 	if (r < 0)
 		return r;
-	signature = vtpm_signature(field(c->in->report->signature), &c->hcl.ak, room, sizeof(room));
-	r = tpm_quote_judge(&c->hcl.ak, field(c->in->report->report), signature,
+	signature = vtpm_signature(field(c->in->report->signature), &c->ak, room, sizeof(room));
+	r = tpm_quote_judge(&c->ak, field(c->in->report->report), signature,
 			    qualifying(c, &claims, &own), c->a, &c->quote);
 	if (r <= 0)
 		return r;
@@ -280,23 +282,43 @@ static int check_policy_pcrs(struct vtpm_check *c)
 	return pcr_rules_judge_values(&rules, &c->result, c->a);
 }
 
-/*
- * In order: the key in the variable data is nobody's before the chip has vouched for them. A
- * check gives 1: held; 0: refused; a negative errno. After one that the rest builds on the
- * rest would only repeat it.
- */
-static const struct {
-	int (*check)(struct vtpm_check *c);
-	bool rest_builds_on_it;
-} checks[] = {
-	{ check_sizes, true },	    { check_hcl, true },	  { check_hardware, true },
-	{ check_quote, true },	    { check_pcr_values, true },	  { check_selection, true },
-	{ check_event_log, false }, { check_policy_pcrs, false },
-};
+typedef int check(struct vtpm_check *c);
 
-static int vtpm_verify(const struct evidence_input *in, struct appraisal *a,
-		       struct evidence_result *ret)
+/*
+ * In order: a key is nobody's before the chip has vouched for it. After a check that the rest
+ * builds on the rest would only repeat it.
+ */
+static check *const azure_checks[] = { check_sizes, check_hcl, check_hardware, NULL };
+static check *const svsm_checks[] = { check_sizes,
+				      svsm_check_sizes,
+				      svsm_check_manifest,
+				      svsm_check_hardware,
+				      svsm_check_ek,
+				      svsm_check_ak,
+				      NULL };
+static check *const quote_checks[] = { check_quote, check_pcr_values, check_selection, NULL };
+static check *const value_checks[] = { check_event_log, check_policy_pcrs, NULL };
+
+/* 1: all held; 0: one did not, and if the rest builds on each, those behind it were not made. */
+static int run(struct vtpm_check *c, check *const *checks, bool each_is_needed)
 {
+	int r, held = 1;
+
+	for (; *checks; checks++) {
+		r = (*checks)(c);
+		if (r < 0)
+			return r;
+		if (r == 0 && each_is_needed)
+			return 0;
+		if (r == 0)
+			held = 0;
+	}
+	return held;
+}
+
+int vtpm_verify(const struct evidence_input *in, struct appraisal *a, struct evidence_result *ret)
+{
+	check *const *key_checks = svsm_is(in->report) ? svsm_checks : azure_checks;
 	struct vtpm_check c = { .in = in, .a = a };
 	int r;
 
@@ -308,13 +330,13 @@ static int vtpm_verify(const struct evidence_input *in, struct appraisal *a,
 	/* On its own the verdict also says whether the evidence is genuine. */
 	if (r == 0 && !in->alone)
 		return 0;
-	for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
-		r = checks[i].check(&c);
-		if (r < 0)
-			return r;
-		if (r == 0 && checks[i].rest_builds_on_it)
-			break;
-	}
+	r = run(&c, key_checks, true);
+	if (r == 1)
+		r = run(&c, quote_checks, true);
+	if (r == 1)
+		r = run(&c, value_checks, false);
+	if (r < 0)
+		return r;
 	*ret = c.result;
 	return 0;
 }

@@ -8,7 +8,9 @@
 /*
  * Evidence of a vTPM in the parts of a ChipReport: report is the TPMS_ATTEST, signature its
  * TPMT_SIGNATURE or the bare RSASSA signature with SHA-256, key the paravisor's report, pcrs
- * and event_log as of tpm, endorsements the chip's certificates and, on TDX, the quote.
+ * and event_log as of tpm, endorsements the chip's certificates and, on TDX, the quote. Of an
+ * SVSM's: key is the attestation key's TPMT_PUBLIC, service_report the chip's report,
+ * service_manifest what it covers.
  */
 
 #define VTPM_RSA_MAX 512 /* bytes of a signature */
@@ -16,6 +18,18 @@
 /* The parts from files. */
 int vtpm_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
 		Assay__ChipReport *report, const char **ret_why);
+
+/* As evidence_svsm.c has them: of an SVSM's vTPM. */
+int svsm_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
+		Assay__ChipReport *report, const char **ret_why);
+int svsm_show(const Assay__ChipReport *report, json_t **ret);
+
+/*
+ * A file that is the quote, its signature, register values or an event log into the report. 1:
+ * taken; 0: it is something else; -EINVAL: a second one, *ret_why says of what; -ENOMEM.
+ */
+int vtpm_take_quote(const struct evidence_file *file, struct arena *arena,
+		    Assay__ChipReport *report, const char **ret_why);
 
 int vtpm_show(const Assay__ChipReport *report, json_t **ret);
 

@@ -148,8 +148,8 @@ static int take_one(bool is_it, const struct evidence_file *file, ProtobufCBinar
 	return 1;
 }
 
-static int take(const struct evidence_file *file, struct arena *arena, Assay__ChipReport *report,
-		const char **ret_why)
+int vtpm_take_quote(const struct evidence_file *file, struct arena *arena,
+		    Assay__ChipReport *report, const char **ret_why)
 {
 	int r;
 
@@ -179,7 +179,7 @@ int vtpm_gather(const struct evidence_file *files, size_t n, size_t at, struct a
 	for (size_t i = 0; i < n; i++) {
 		if (i == at)
 			continue;
-		r = take(&files[i], arena, report, ret_why);
+		r = vtpm_take_quote(&files[i], arena, report, ret_why);
 		if (r < 0)
 			return r;
 		if (r == 0)

@@ -36,7 +36,8 @@ static int on_hello(struct keeper_call *c)
 		return r;
 	answer.known = r == 0;
 	r = keeper_write(c->answer, KEEPER_HELLO_ANSWER, &answer,
-			 (struct view[]){ bytes_view(&a.ak_public), bytes_view(&a.ek_certificate),
+			 (struct view[]){ bytes_view(&a.ak_public), bytes_view(&a.ek_public),
+					  bytes_view(&a.ek_certificate),
 					  bytes_view(&a.ek_chain) });
 	store_attester_done(&a);
 	return r;

@@ -85,7 +85,7 @@ struct keeper_hello {
 	uint32_t n_survivors;
 };
 
-/* Blobs: ak_public, ek_certificate, ek_chain. */
+/* Blobs: ak_public, ek_public, ek_certificate, ek_chain. */
 struct keeper_hello_answer {
 	uint64_t session;
 	uint8_t known;
@@ -128,6 +128,7 @@ struct keeper_prepare {
 	char application[KEEPER_NAME_MAX];
 	uint8_t run_id[RUN_ID_SIZE];
 	uint8_t claims_hash[KEEPER_HASH_SIZE];
+	uint64_t runtime_end; /* entries in the runtime register when the chip signed, as it says */
 };
 
 /*
@@ -147,6 +148,7 @@ struct keeper_prepare_answer {
 	uint32_t reset_count;
 	uint32_t runtime_register;
 	uint32_t runtime_alg;
+	/* What is known of the register, up to runtime_end: reports may come in another order. */
 	uint64_t runtime_count;
 	uint8_t runtime_value[KEEPER_HASH_SIZE];
 };

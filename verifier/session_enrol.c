@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "enrolment.h"
 #include "log.h"
+#include "svsm_manifest.h"
 
 CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 
@@ -233,6 +234,9 @@ static int judge_report(struct session *s, const Assay__ChipReport *report, stru
 		.now = server_clock().at_ns / 1000000000,
 		.roots = trust->roots,
 		.n_roots = trust->n_roots,
+		/* What is about to be enrolled; its chip has yet to open the credential. */
+		.key_name = view_of(s->hello.key_name, s->hello.key_name_len),
+		.ek_public = bytes_view(&s->ek_public),
 	};
 	struct evidence_result result;
 	int r;
@@ -253,12 +257,8 @@ static int judge_report(struct session *s, const Assay__ChipReport *report, stru
 	return r;
 }
 
-/*
- * A chip whose report's own key is endorsed by its maker: nothing is enrolled but a name that
- * a guest takes, and the chip says that this guest is one that a policy accepts. So nobody else can
- * fill the record, or have the name of a machine that exists latched.
- */
-static int enrol_by_report(struct session *s, const Assay__EnrolRequest *m)
+/* Judges m's report over this session's statement; 0: refused, or the session is ended. */
+static int judge_statement(struct session *s, const Assay__EnrolRequest *m)
 {
 	CLEANUP(bytes_cleanup) struct bytes statement = BYTES_INIT(ENROLMENT_STATEMENT_MAX);
 	struct view key_name = view_of(s->hello.key_name, s->hello.key_name_len);
@@ -280,12 +280,58 @@ static int enrol_by_report(struct session *s, const Assay__EnrolRequest *m)
 		return r;
 	appraisal_init(&a);
 	r = judge_report(s, m->chip, bytes_view(&statement), &a);
-	if (r == 1)
-		r = accept_key(s);
-	else if (r == 0)
+	if (r == 0)
 		refuse_key(s, &a);
 	appraisal_done(&a);
 	return r;
+}
+
+/*
+ * A chip whose report's own key is endorsed by its maker: nothing is enrolled but a name that
+ * a guest takes, and the chip says that this guest is one that a policy accepts. So nobody else can
+ * fill the record, or have the name of a machine that exists latched.
+ */
+static int enrol_by_report(struct session *s, const Assay__EnrolRequest *m)
+{
+	int r = judge_statement(s, m);
+
+	return r == 1 ? accept_key(s) : r;
+}
+
+/*
+ * An SVSM's: the chip's report covers the vTPM's EK, over a value of this session, in place of
+ * the certificate of a TPM's maker. That the AK, whose quote that was, lives under this EK the
+ * credential shows.
+ */
+static int enrol_svsm(struct session *s, const Assay__EnrolRequest *m)
+{
+	struct svsm_manifest manifest;
+	const char *why = "none";
+	int r = -EBADMSG;
+
+	if (m->chip)
+		r = svsm_manifest_parse(field(m->chip->service_manifest), &manifest, &why);
+	if (r == -EBADMSG || (r == 0 && !view_equal(field(m->ak_public), field(m->chip->key)))) {
+		session_refuse(s, "session.enrolment", "an SVSM's manifest, and one key: %s",
+			       r < 0 ? why : "two keys");
+		return 0;
+	}
+	if (r == 0)
+		r = bytes_append_view(&s->ek_public, manifest.vtpm);
+	if (r == 0)
+		r = bytes_append_view(&s->ak_public, field(m->ak_public));
+	if (r < 0)
+		return r;
+	r = judge_statement(s, m);
+	if (r <= 0)
+		return r;
+	return send_credential(s, view_of(s->hello.key_name, s->hello.key_name_len));
+}
+
+/* Azure's chip vouches for the attestation key itself, so that there is none to be shown here. */
+static int enrol_vtpm(struct session *s, const Assay__EnrolRequest *m)
+{
+	return m->ak_public.len > 0 ? enrol_svsm(s, m) : enrol_by_report(s, m);
 }
 
 /* How a platform's keys are enrolled. All others: by a report. */
@@ -295,6 +341,7 @@ static const struct {
 } platforms[] = {
 	{ "tpm", enrol_tpm },
 	{ "soft", enrol_soft },
+	{ "vtpm", enrol_vtpm },
 };
 
 int session_on_enrol_request(struct session *s)

@@ -374,6 +374,7 @@ static int appraise_now(struct session_evidence *e, const struct keeper_prepare_
 		.boot_id = view_of(s->hello.boot_id, BOOT_ID_SIZE),
 		.exporter = view_of(s->exporter, sizeof(s->exporter)),
 		.key_name = view_of(s->hello.key_name, s->hello.key_name_len),
+		.ek_public = bytes_view(&s->ek_public),
 		.ek_certificate = bytes_view(&s->ek_certificate),
 		.ek_chain = bytes_view(&s->ek_chain),
 		.mi_awaited = e->mi_missed,
@@ -417,10 +418,14 @@ static int ask_prepare(struct session_evidence *e)
 	CLEANUP(bytes_cleanup)
 	struct bytes digests = BYTES_INIT(KEEPER_MEASUREMENTS * KEEPER_DIGEST_SIZE);
 	const Assay__Claims *c = last_claims(e);
+	const Assay__RuntimeLog *log = e->message->chip->runtime_log;
 	struct keeper_prepare p;
 	int r = 0;
 
 	memset(&p, 0, sizeof(p));
+	p.runtime_end = log && log->first <= UINT64_MAX - log->n_entries
+				? log->first + log->n_entries
+				: UINT64_MAX;
 	p.session = e->session->id;
 	keeper_text(p.application, sizeof(p.application), c->application);
 	memcpy(p.run_id, c->run_id.data, RUN_ID_SIZE);

@@ -34,8 +34,9 @@ static void on_hello_answer(void *arg, uint32_t type, const union keeper_any *fi
 		return;
 	}
 	if (bytes_append_view(&s->ak_public, blobs[0]) < 0 ||
-	    bytes_append_view(&s->ek_certificate, blobs[1]) < 0 ||
-	    bytes_append_view(&s->ek_chain, blobs[2]) < 0) {
+	    bytes_append_view(&s->ek_public, blobs[1]) < 0 ||
+	    bytes_append_view(&s->ek_certificate, blobs[2]) < 0 ||
+	    bytes_append_view(&s->ek_chain, blobs[3]) < 0) {
 		session_fail(s, "no memory");
 		return;
 	}

@@ -56,7 +56,7 @@ MUST_CHECK int store_log(struct store *s, int64_t at_ns, const char *kind, uint6
 struct store_attester {
 	int64_t id;
 	bool insecure;
-	struct bytes key_name, ak_public, ek_certificate, ek_chain;
+	struct bytes key_name, ak_public, ek_public, ek_certificate, ek_chain;
 };
 void store_attester_done(struct store_attester *a);
 
@@ -132,6 +132,9 @@ MUST_CHECK int store_boot_latest(struct store *s, int64_t attester, struct store
 /* Entries of the runtime log that the verifier has for the boot of the session. */
 MUST_CHECK int store_runtime_known(struct store *s, const struct store_session *session,
 				   uint64_t *ret);
+/* What the register of the boot was after so many entries, which must be known. -ENOENT. */
+MUST_CHECK int store_runtime_value(struct store *s, const struct store_boot *boot, uint64_t count,
+				   uint8_t ret[KEEPER_HASH_SIZE]);
 /*
  * For each digest, in order, the first entry after the one before (and after those that
  * the application used already) that is it: 0 where there is none.
@@ -179,6 +182,13 @@ MUST_CHECK int store_forget(struct store *s, struct view key_name, struct store_
 
 /* For the operator: JSON that the caller owns. */
 MUST_CHECK int store_fleet(struct store *s, const char *application, json_t **ret);
+/*
+ * Calls on_mi for the MI of each accepted dynamic measurement of the application, in the order in
+ * which they came; row is its number in the store, mi is lent for the call. What on_mi returns
+ * below 0 ends it and is returned.
+ */
+MUST_CHECK int store_accepted_mis(struct store *s, const char *application,
+				  int (*on_mi)(void *arg, int64_t row, struct view mi), void *arg);
 /* Rows of the log after that number, at most limit; application NULL: all. */
 MUST_CHECK int store_log_rows(struct store *s, int64_t after, size_t limit, const char *application,
 			      json_t **ret);

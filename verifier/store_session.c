@@ -15,6 +15,7 @@ void store_attester_done(struct store_attester *a)
 {
 	bytes_done(&a->key_name);
 	bytes_done(&a->ak_public);
+	bytes_done(&a->ek_public);
 	bytes_done(&a->ek_certificate);
 	bytes_done(&a->ek_chain);
 }
@@ -25,14 +26,15 @@ int store_attester_find(struct store *s, struct view key_name, struct store_atte
 	struct store_attester a = {
 		.key_name = BYTES_INIT(KEEPER_KEY_NAME_MAX),
 		.ak_public = BYTES_INIT(KEY_MAX),
+		.ek_public = BYTES_INIT(KEY_MAX),
 		.ek_certificate = BYTES_INIT(KEY_MAX),
 		.ek_chain = BYTES_INIT(CHAIN_MAX),
 	};
 	int r;
 
 	r = sql_query(s->db, &q, "b",
-		      "SELECT id, insecure, ak_public, ek_certificate, ek_chain FROM attesters"
-		      " WHERE key_name = ? AND forgotten_ns IS NULL",
+		      "SELECT id, insecure, ak_public, ek_public, ek_certificate, ek_chain"
+		      " FROM attesters WHERE key_name = ? AND forgotten_ns IS NULL",
 		      key_name);
 	if (r == 0)
 		r = sql_step(q);
@@ -46,9 +48,11 @@ int store_attester_find(struct store *s, struct view key_name, struct store_atte
 	if (r == 0)
 		r = bytes_append_view(&a.ak_public, sql_blob(q, 2));
 	if (r == 0)
-		r = bytes_append_view(&a.ek_certificate, sql_blob(q, 3));
+		r = bytes_append_view(&a.ek_public, sql_blob(q, 3));
 	if (r == 0)
-		r = bytes_append_view(&a.ek_chain, sql_blob(q, 4));
+		r = bytes_append_view(&a.ek_certificate, sql_blob(q, 4));
+	if (r == 0)
+		r = bytes_append_view(&a.ek_chain, sql_blob(q, 5));
 	if (r < 0) {
 		store_attester_done(&a);
 		return r;

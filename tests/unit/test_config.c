@@ -229,8 +229,8 @@ static const struct {
 	{ "a relative CA", "verifier: {address: a:1, ca: ca.pem}\n" APPS APP,
 	  "c:1: verifier.ca: expected an absolute path, found \"ca.pem\"\n" },
 	{ "an unknown chip", TOP "attester: sgx\n" APPS APP,
-	  "c:2: attester: expected one of auto, tdx, sev-snp, csv, cca, tpm, soft, found "
-	  "\"sgx\"\n" },
+	  "c:2: attester: expected one of auto, tdx, sev-snp, csv, cca, vtpm, tpm, "
+	  "soft, found \"sgx\"\n" },
 	{ "soft without a key", TOP "attester: soft\n" APPS APP,
 	  "c:1: soft.key: expected a key file for the attester soft, found nothing\n" },
 	{ "a chip that nobody waits for", TOP "tee: {timeout: 999ms}\n" APPS APP,
