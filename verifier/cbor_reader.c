@@ -108,6 +108,22 @@ static bool fits(const struct cbor_head *h, size_t left)
 	return true;
 }
 
+/*
+ * A tag of one byte: libcbor 0.8, which is Debian 12's, takes those from 6 to 20 for an error.
+ * 0: it is one; else nothing was read.
+ */
+static int read_short_tag(struct reader *r, struct cbor_head *ret)
+{
+	struct reader at = *r;
+	uint8_t first;
+
+	if (read_u8(&at, &first) < 0 || first < 0xc0 || first >= 0xc0 + 24)
+		return -EBADMSG;
+	*r = at;
+	*ret = (struct cbor_head){ .kind = CBOR_IS_TAG, .number = first - 0xc0 };
+	return 0;
+}
+
 int cbor_reader_head(struct reader *r, struct cbor_head *ret)
 {
 	struct heard heard = { .taken = false };
@@ -115,6 +131,8 @@ int cbor_reader_head(struct reader *r, struct cbor_head *ret)
 	struct reader at = *r;
 	struct view read;
 
+	if (read_short_tag(r, ret) == 0)
+		return 0;
 	if (at.left == 0)
 		return -EBADMSG;
 	d = cbor_stream_decode(at.at, at.left, &callbacks, &heard);
@@ -231,7 +249,7 @@ int cbor_reader_item(struct reader *r, struct view *ret)
 	struct cbor_head h;
 	size_t depth = 0;
 
-	for (size_t items = 0; missing[0] > 0; items++) {
+	for (size_t items = 0; depth > 0 || missing[0] > 0; items++) {
 		if (items == CBOR_ITEMS_MAX || cbor_reader_head(&at, &h) < 0)
 			return -EBADMSG;
 		missing[depth]--;
