@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "claims.h"
 #include "cleanup.h"
 
 #define ENTRY_SIZE 32
@@ -37,24 +38,11 @@ CLEANUP_FUNCTION(struct runtime_log *, runtime_log_free)
 
 static int fold(struct digest *value, const uint8_t *entries, uint64_t n)
 {
-	int r;
+	int r = 0;
 
-	for (uint64_t i = 0; i < n; i++) {
-		struct view entry = view_of(entries + i * ENTRY_SIZE, ENTRY_SIZE);
-		struct digest d;
-
-		/* The bank extends a digest of its own size: for SHA-256 the entry itself. */
-		if (value->alg == HASH_SHA256) {
-			r = digest_extend(value, entry);
-		} else {
-			r = digest_of(value->alg, entry, &d);
-			if (r == 0)
-				r = digest_extend(value, digest_view(&d));
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (uint64_t i = 0; r == 0 && i < n; i++)
+		r = claims_runtime_extend(value, view_of(entries + i * ENTRY_SIZE, ENTRY_SIZE));
+	return r;
 }
 
 /* Writes the whole file anew, next to it, and renames. */

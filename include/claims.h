@@ -51,6 +51,12 @@ MUST_CHECK int claims_m(struct view mi, struct digest *ret);
 /* What is extended into a runtime register for M: SHA-256 of it. */
 MUST_CHECK int claims_runtime(struct view m, struct digest *ret);
 
+/*
+ * Extends such a digest as the runtime register does: a register of another algorithm takes that
+ * one's hash of the 32 bytes. -ENOMEM.
+ */
+MUST_CHECK int claims_runtime_extend(struct digest *reg, struct view entry);
+
 /* True for a name of 1 to APPLICATION_NAME_MAX letters, digits, '.', '_' and '-', no '.' first. */
 bool application_name_valid(const char *name);
 

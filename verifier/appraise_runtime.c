@@ -104,26 +104,12 @@ static bool find_base(const struct appraise_input *in, const struct appraise_res
 			   &ret->value) == 0;
 }
 
-/* The bank extends a digest of its own size: for SHA-256 the entry itself. */
-static int extend(struct digest *value, struct view entry)
-{
-	struct digest d;
-	int r;
-
-	if (value->alg == HASH_SHA256)
-		return digest_extend(value, entry);
-	r = digest_of(value->alg, entry, &d);
-	if (r < 0)
-		return r;
-	return digest_extend(value, digest_view(&d));
-}
-
 static int replay(const Assay__RuntimeLog *log, size_t from, struct digest *value)
 {
 	int r = 0;
 
 	for (size_t i = from; r == 0 && i < log->n_entries; i++)
-		r = extend(value, view_of(log->entries[i].data, log->entries[i].len));
+		r = claims_runtime_extend(value, view_of(log->entries[i].data, log->entries[i].len));
 	return r;
 }
 

@@ -135,6 +135,31 @@ int store_runtime_known(struct store *s, const struct store_session *session, ui
 	return 0;
 }
 
+int store_runtime_value(struct store *s, const struct store_boot *boot, uint64_t count,
+			uint8_t ret[KEEPER_HASH_SIZE])
+{
+	CLEANUP(sql_finalizep) sqlite3_stmt *q = NULL;
+	struct digest value = digest_zero((enum hash_alg)boot->runtime_alg);
+	uint64_t n = 0;
+	int r;
+
+	r = sql_query(s->db, &q, "iu",
+		      "SELECT digest FROM runtime_entries WHERE boot = ? AND number <= ?"
+		      " ORDER BY number",
+		      boot->id, count);
+	while (r == 0 && (r = sql_step(q)) == 1) {
+		r = claims_runtime_extend(&value, sql_blob(q, 0));
+		n++;
+	}
+	if (r < 0)
+		return r;
+	if (n != count)
+		return -ENOENT;
+	memset(ret, 0, KEEPER_HASH_SIZE);
+	memcpy(ret, value.bytes, value.size);
+	return 0;
+}
+
 int store_runtime_find(struct store *s, int64_t boot, const char *application, struct view digests,
 		       struct bytes *ret_entries)
 {
@@ -178,7 +203,7 @@ int store_runtime_add(struct store *s, int64_t attester, const struct store_sess
 		    "INSERT INTO boots (attester, reset_count, boot_id, register, alg, entries,"
 		    " value) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (attester, reset_count)"
 		    " DO UPDATE SET entries = excluded.entries, value = excluded.value,"
-		    " boot_id = excluded.boot_id",
+		    " boot_id = excluded.boot_id WHERE excluded.entries >= entries",
 		    attester, (int64_t)j->reset_count,
 		    view_of(session->boot_id, sizeof(session->boot_id)),
 		    (int64_t)j->runtime_register, (int64_t)j->runtime_alg, j->runtime_before + n,

@@ -194,7 +194,7 @@ int keeper_lab_judge(struct keeper_lab *f, struct judgement *g)
 			   (struct view[]){ view_text("report"),
 					    bytes_view(&packed),
 					    bytes_view(&reasons),
-					    { 0 },
+					    g->entries,
 					    view_of(&place, sizeof(place)) });
 	bytes_done(&packed);
 	bytes_done(&reasons);

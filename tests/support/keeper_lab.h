@@ -37,6 +37,7 @@ struct judgement {
 	struct keeper_judge j;
 	struct keeper_measurement m;
 	const char *claims, *mi;
+	struct view entries; /* new ones of the runtime log */
 	struct appraisal reasons;
 };
 

@@ -103,17 +103,24 @@ static void a_refusal_latches_until_readmission(void **state)
 	keeper_lab_assert_whole(f);
 }
 
-static const struct keeper_prepare_answer *known(struct keeper_lab *f, uint8_t run)
+static const struct keeper_prepare_answer *known_up_to(struct keeper_lab *f, uint8_t run,
+							uint64_t runtime_end)
 {
 	struct keeper_prepare p;
 
 	memset(&p, 0, sizeof(p));
 	p.session = f->session;
+	p.runtime_end = runtime_end;
 	strcpy(p.application, "demo");
 	memset(p.run_id, run, RUN_ID_SIZE);
 	assert_int_equal(keeper_lab_ask(f, KEEPER_PREPARE, &p, (struct view[]){ { 0 } }), 0);
 	assert_int_equal(f->type, KEEPER_PREPARE_ANSWER);
 	return &f->fixed.prepare_answer;
+}
+
+static const struct keeper_prepare_answer *known(struct keeper_lab *f, uint8_t run)
+{
+	return known_up_to(f, run, UINT64_MAX);
 }
 
 /* It is the run's, and outlives a restart; what readmission forgives it forgives in a session. */
@@ -237,6 +244,69 @@ static void what_was_appraised_on_old_knowledge_is_not_judged(void **state)
 	assert_int_equal(keeper_lab_count(f, "SELECT count(*) FROM evidence"), 1);
 }
 
+/* Entries of a runtime log, and what the register is after n of them. */
+static uint8_t log_entries[3][32] = { "first", "second", "third" };
+
+static struct digest register_after(size_t n)
+{
+	struct digest value = digest_zero(HASH_SHA384);
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(claims_runtime_extend(&value, view_of(log_entries[i], 32)), 0);
+	return value;
+}
+
+static void judge_log(struct judgement *g, uint64_t before, size_t from, size_t n)
+{
+	struct digest value = register_after(from + n);
+
+	g->j.runtime_good = 1;
+	g->j.runtime_register = 3;
+	g->j.runtime_alg = HASH_SHA384;
+	g->j.runtime_before = before;
+	memcpy(g->j.runtime_value, value.bytes, value.size);
+	g->entries = view_of(log_entries[from], 32 * n);
+}
+
+/* A report that was made before another, and came after it: the register had less in it then. */
+static void reports_may_come_in_another_order(void **state)
+{
+	const struct keeper_prepare_answer *answer;
+	struct keeper_lab *f = *state;
+	struct judgement g;
+	struct digest two = register_after(2), three = register_after(3);
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 0);
+	keeper_lab_prepare(f, 1, 0, &g);
+	judge_log(&g, 0, 0, 3);
+	keeper_lab_expect(f, &g, true, 0, NULL);
+
+	answer = known_up_to(f, 1, 2);
+	assert_int_equal(answer->runtime_count, 2);
+	assert_memory_equal(answer->runtime_value, two.bytes, two.size);
+	answer = known_up_to(f, 1, 9);
+	assert_int_equal(answer->runtime_count, 3);
+	assert_memory_equal(answer->runtime_value, three.bytes, three.size);
+
+	keeper_lab_nonce(f, 0);
+	keeper_lab_prepare(f, 1, 0, &g);
+	judge_log(&g, 2, 2, 0);
+	keeper_lab_expect(f, &g, true, 0, NULL);
+	answer = known(f, 1);
+	assert_int_equal(answer->runtime_count, 3);
+	assert_memory_equal(answer->runtime_value, three.bytes, three.size);
+	assert_int_equal(keeper_lab_count(f, "SELECT count(*) FROM runtime_entries"), 3);
+
+	/* But not with entries that are to stand where others do. */
+	keeper_lab_nonce(f, 0);
+	keeper_lab_prepare(f, 1, 0, &g);
+	judge_log(&g, 2, 2, 1);
+	assert_int_equal(keeper_lab_judge(f, &g), 0);
+	assert_int_equal(f->type, KEEPER_FAILED);
+	keeper_lab_assert_whole(f);
+}
+
 static void nothing_is_judged_before_enrolment(void **state)
 {
 	struct keeper_lab *f = *state;
@@ -333,6 +403,7 @@ int main(void)
 		TEST(a_latch_is_of_one_machine),
 		TEST(a_verdict_that_contradicts_its_reasons_releases_nothing),
 		TEST(what_was_appraised_on_old_knowledge_is_not_judged),
+		TEST(reports_may_come_in_another_order),
 		TEST(nothing_is_judged_before_enrolment),
 		TEST(a_forgotten_machine_is_not_enrolled),
 		TEST(a_chip_is_enrolled_under_one_key),
