@@ -10,9 +10,6 @@
  * object whose resolver chooses, or into the vDSO; or, not called yet, to the object's own stub.
  */
 
-/* Slots outside of relro lie in one table: further apart they are no table. */
-#define TABLE_MAX (1024 * 1024)
-
 /* Slots of one object, with the memory they are in. */
 struct slots {
 	struct code_look *l;
@@ -35,12 +32,12 @@ static int read_table(struct slots *s)
 	uint8_t *to;
 	int r;
 
-	if (len > TABLE_MAX)
+	if (len > CODE_TABLE_MAX)
 		return -E2BIG;
 	bytes_reset(&x->slots);
 	s->table = (struct view){ 0 };
 	s->table_at = o->table_start;
-	if (len == 0)
+	if (len == 0 || code_memory_view(&x->memory, s->in->bias + o->table_start, len, &s->table))
 		return 0;
 	r = bytes_reserve(&x->slots, len, &to);
 	if (r == 0)
@@ -197,7 +194,8 @@ static int check(struct slots *s, bool *ret_good)
 static int check_changed(struct slots *s, struct code_known *k)
 {
 	bool same_relro =
-		k->imports_good && memcmp(k->checked_relro, k->seen, sizeof(k->seen)) == 0;
+		k->imports_good && memcmp(k->checked_relro, k->seen, sizeof(k->seen)) == 0 &&
+		memcmp(k->checked_maps, s->l->process->maps, sizeof(k->checked_maps)) == 0;
 	struct digest d;
 	bool good = false;
 	int r;
@@ -216,6 +214,7 @@ static int check_changed(struct slots *s, struct code_known *k)
 		return r;
 	k->imports_good = good;
 	memcpy(k->checked_relro, k->seen, sizeof(k->checked_relro));
+	memcpy(k->checked_maps, s->l->process->maps, sizeof(k->checked_maps));
 	memcpy(k->checked_slots, d.bytes, sizeof(k->checked_slots));
 	return 0;
 }

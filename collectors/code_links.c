@@ -27,6 +27,7 @@ _Static_assert(offsetof(struct debug, state) == offsetof(struct r_debug, r_state
 struct entry {
 	uint64_t address, name, dynamic, next, previous;
 };
+_Static_assert(sizeof(struct entry) <= sizeof(struct debug), "what is read ahead of either");
 _Static_assert(offsetof(struct entry, next) == offsetof(struct link_map, l_next), "link_map");
 
 /* The executable's object; NULL: its loader keeps no list. */
@@ -45,6 +46,33 @@ static const struct code_instance *executable_of(const struct code_look *l)
 	return NULL;
 }
 
+/* An address of the list, to be read ahead at the next node. */
+static int keep_link(const struct code_look *l, uint64_t at)
+{
+	struct code_process *p = l->process;
+
+	if (p->n_links == p->room_links) {
+		size_t room = p->room_links ? 2 * p->room_links : 32;
+		uint64_t *grown = realloc(p->links, room * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		p->links = grown;
+		p->room_links = room;
+	}
+	p->links[p->n_links++] = at;
+	return 0;
+}
+
+int code_links_want(struct code_look *l)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < l->process->n_links && r == 0; i++)
+		r = code_memory_want(&l->x->memory, l->process->links[i], sizeof(struct debug));
+	return r;
+}
+
 /* Marks the objects of one list as found. *ret_next: the next namespace's (dlmopen). */
 static int walk_list(const struct code_look *l, uint64_t at, bool *found, size_t *left,
 		     uint64_t *ret_next, bool *ret_busy)
@@ -53,7 +81,9 @@ static int walk_list(const struct code_look *l, uint64_t at, bool *found, size_t
 	struct entry e;
 	int r;
 
-	r = code_read(l, at, &d, sizeof(d));
+	r = keep_link(l, at);
+	if (r == 0)
+		r = code_read(l, at, &d, sizeof(d));
 	if (r < 0)
 		return r;
 	*ret_busy |= d.state != RT_CONSISTENT || d.map == 0;
@@ -61,7 +91,9 @@ static int walk_list(const struct code_look *l, uint64_t at, bool *found, size_t
 	for (uint64_t next = d.map; next; next = e.next) {
 		if ((*left)-- == 0)
 			return -ELOOP;
-		r = code_read(l, next, &e, sizeof(e));
+		r = keep_link(l, next);
+		if (r == 0)
+			r = code_read(l, next, &e, sizeof(e));
 		if (r < 0)
 			return r;
 		for (size_t i = 0; i < l->x->n_instances; i++)
@@ -99,10 +131,13 @@ int code_links_look(struct code_look *l)
 	if (!found)
 		return -ENOMEM;
 	r = code_read(l, executable->bias + executable->object->debug, &at, sizeof(at));
+	l->process->n_links = 0;
 	if (r == 0 && at == 0)
 		return 0; /* the loader has not begun */
 	while (r == 0 && at)
 		r = walk_list(l, at, found, &left, &at, &busy);
+	if (r == -ENOMEM)
+		return r;
 	if (r < 0) {
 		l->error = r == -ELOOP ? "the loader's list does not end"
 				       : "the loader's list leads nowhere";

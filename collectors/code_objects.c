@@ -32,11 +32,10 @@ int code_objects_new(struct mappings_ways *ways, struct bytes *text, struct hash
 
 static void known_done(struct code_objects *x, struct code_known *k)
 {
-	x->copies -= k->copy ? k->copy_len : 0;
+	code_relro_forget(x, k);
 	x->copies -= k->table ? k->table_len : 0;
 	free(k->path);
 	free(k->frames);
-	free(k->copy);
 	free(k->table);
 }
 
@@ -45,6 +44,7 @@ static void process_done(struct code_objects *x, struct code_process *p)
 	for (size_t i = 0; i < p->n_objects; i++)
 		known_done(x, &p->objects[i]);
 	free(p->objects);
+	free(p->links);
 }
 
 void code_objects_free(struct code_objects *x)
@@ -59,6 +59,7 @@ void code_objects_free(struct code_objects *x)
 	free(x->instances);
 	bytes_done(&x->relro);
 	bytes_done(&x->slots);
+	code_memory_done(&x->memory);
 	free(x);
 }
 
@@ -85,6 +86,7 @@ void code_objects_end(struct code_objects *x)
 void code_objects_reset(struct code_objects *x)
 {
 	x->n_maps = x->n_instances = 0;
+	code_memory_reset(&x->memory);
 }
 
 /* Makes room for one more in an array of n. */
@@ -122,8 +124,13 @@ int code_objects_add(struct code_objects *x, const struct proc_mapping *m, size_
 
 int code_read(const struct code_look *l, uint64_t at, void *to, size_t len)
 {
+	struct view ahead;
 	size_t done = 0;
 
+	if (l->x && code_memory_view(&l->x->memory, at, len, &ahead)) {
+		memcpy(to, ahead.data, len);
+		return 0;
+	}
 	while (done < len) {
 		ssize_t n = pread(l->mem_fd, (char *)to + done, len - done, (off_t)(at + done));
 
@@ -441,11 +448,62 @@ static int digest_relro(struct code_look *l)
 	return r < 0 ? r : mi_bytes(l->mi, digest_view(&d), &l->out->relro_sha256);
 }
 
+/* Which files' code is mapped where: as long as that is the same, what slots lead to is too. */
+static int digest_maps(struct code_look *l)
+{
+	struct code_objects *x = l->x;
+	struct digest d;
+	int r = hasher_begin(x->hasher);
+
+	for (size_t i = 0; i < x->n_maps && r == 0; i++) {
+		const struct code_map *m = &x->maps[i];
+		const struct code_file *f;
+
+		if (m->file == CODE_NO_FILE)
+			continue;
+		f = code_file_at(l->files, m->file);
+		r = hasher_add(
+			x->hasher,
+			(const uint64_t[]){ m->start, m->end, m->offset, f->device, f->inode },
+			5 * sizeof(uint64_t));
+	}
+	if (r == 0)
+		r = hasher_end(x->hasher, &d);
+	if (r == 0)
+		memcpy(l->process->maps, d.bytes, sizeof(l->process->maps));
+	return r;
+}
+
+/* All that is small and is looked at of every process. */
+static int read_ahead(struct code_look *l)
+{
+	struct code_objects *x = l->x;
+	int r = code_links_want(l);
+
+	for (size_t i = 0; i < x->n_instances && r == 0; i++) {
+		const struct code_instance *in = &x->instances[i];
+		const struct elf_object *o = in->object;
+		uint64_t relro = o->relro_end - o->relro_start;
+
+		if (l->process->objects[in->known].piece)
+			continue;
+		if (relro <= CODE_SMALL_BYTES)
+			r = code_memory_want(&x->memory, in->bias + o->relro_start, relro);
+		if (r == 0 && o->n_slots > 0 && o->table_end - o->table_start <= CODE_TABLE_MAX)
+			r = code_memory_want(&x->memory, in->bias + o->table_start,
+					     o->table_end - o->table_start);
+	}
+	return r < 0 ? r : code_memory_read(&x->memory, l->process->pid, l->proc_fd);
+}
+
 static int look_at_memory(struct code_look *l)
 {
 	struct code_objects *x = l->x;
-	int r = 0;
+	int r;
 
+	r = digest_maps(l);
+	if (r == 0)
+		r = read_ahead(l);
 	for (size_t i = 0; i < x->n_instances && r == 0; i++) {
 		const struct code_instance *in = &x->instances[i];
 		struct view relro = { 0 };

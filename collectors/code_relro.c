@@ -10,8 +10,9 @@
  * functions. Its pages are private copies from the beginning, so that they are can tell nothing;
  * their content must be what it was at the first node after the object was loaded.
  *
- * Reading it costs most of a scan. Processes that were forked have the same page frames until one
- * writes; what was read in one of them at this node need not be read in the next.
+ * Reading what is large of it costs most of a scan. Processes that were forked have the same page
+ * frames until one writes; what was read in one of them at this node need not be read in the next.
+ * What is small is read with the rest (code_memory.c), and compared before it is hashed.
  */
 
 #define ENTRY_PRESENT (1ULL << 63)
@@ -64,7 +65,10 @@ static int share(struct code_look *l, size_t known)
 	s = &x->shared[shared_place(x, &l->process->objects[known])];
 	if (s->node != x->node)
 		x->n_shared++;
-	*s = (struct code_known_ref){ x->node, l->process->objects, known };
+	s->node = x->node;
+	s->objects = l->process->objects;
+	s->i = known;
+	memcpy(s->maps, l->process->maps, sizeof(s->maps));
 	return 0;
 }
 
@@ -99,22 +103,38 @@ static int frames_of(struct code_look *l, struct code_known *k, uint64_t start, 
 	return 0;
 }
 
-/* Another process's object that is in the very same memory; NULL: none was read. */
-static const struct code_known *same_memory(const struct code_look *l, const struct code_known *k)
+/* Another process's object of that file at that place, read at this node; NULL: there is none. */
+static const struct code_known_ref *other_of(const struct code_look *l, const struct code_known *k)
 {
-	const struct code_known_ref *s;
-	const struct code_known *o;
+	const struct code_known_ref *s =
+		l->x->room_shared ? &l->x->shared[shared_place(l->x, k)] : NULL;
 
-	if (l->x->room_shared == 0)
-		return NULL;
-	s = &l->x->shared[shared_place(l->x, k)];
-	if (s->node != l->x->node)
-		return NULL;
-	o = &s->objects[s->i];
-	return o->frames_node == l->x->node && o->n_frames == k->n_frames &&
-			       memcmp(o->frames, k->frames, k->n_frames * sizeof(*k->frames)) == 0
-		       ? o
-		       : NULL;
+	return s && s->node == l->x->node ? s : NULL;
+}
+
+/* True if both are in the very same memory. */
+static bool same_memory(const struct code_look *l, const struct code_known *k,
+			const struct code_known *o)
+{
+	return o->frames_node == l->x->node && k->frames_node == l->x->node &&
+	       o->n_frames == k->n_frames &&
+	       memcmp(o->frames, k->frames, k->n_frames * sizeof(*k->frames)) == 0;
+}
+
+/* k's bytes are the other one's: so are their digest, and what was found of slots in them. */
+static void take_over(const struct code_look *l, struct code_known *k,
+		      const struct code_known_ref *from)
+{
+	const struct code_known *o = &from->objects[from->i];
+
+	memcpy(k->seen, o->seen, sizeof(k->seen));
+	if (!o->imports_good || k->imports_good ||
+	    memcmp(from->maps, l->process->maps, sizeof(from->maps)) != 0)
+		return;
+	memcpy(k->checked_relro, o->checked_relro, sizeof(k->checked_relro));
+	memcpy(k->checked_slots, o->checked_slots, sizeof(k->checked_slots));
+	memcpy(k->checked_maps, o->checked_maps, sizeof(k->checked_maps));
+	k->imports_good = true;
 }
 
 static int add_changed(struct code_look *l, const struct code_instance *in, bool writable)
@@ -142,12 +162,49 @@ static bool is_protected(struct code_look *l, const struct code_known *k)
 	       m.protection[1] == '-';
 }
 
-static int hash_relro(struct code_look *l, struct code_known *k)
+void code_relro_forget(struct code_objects *x, struct code_known *k)
 {
-	struct view v = bytes_view(&l->x->relro);
-	struct digest d;
-	int r = hasher_begin(l->x->hasher);
+	if (k->copy && --k->copy->refs == 0) {
+		x->copies -= k->copy->len;
+		free(k->copy);
+	}
+	k->copy = NULL;
+}
 
+/* Keeps the bytes to compare with at the next node, if there is room. */
+static void keep_copy(struct code_objects *x, struct code_known *k, struct view v)
+{
+	code_relro_forget(x, k);
+	if (v.len > CODE_COPIES_MAX - x->copies)
+		return;
+	k->copy = malloc(sizeof(*k->copy) + v.len);
+	if (!k->copy)
+		return;
+	k->copy->refs = 1;
+	k->copy->len = v.len;
+	memcpy(k->copy->data, v.data, v.len);
+	x->copies += v.len;
+}
+
+static bool equals_copy(const struct code_known *k, struct view v)
+{
+	return k->copy && view_equal(v, view_of(k->copy->data, k->copy->len));
+}
+
+static int hash_relro(struct code_look *l, struct code_known *k, struct view v)
+{
+	const struct code_known_ref *other = other_of(l, k);
+	struct digest d;
+	int r;
+
+	if (other && equals_copy(&other->objects[other->i], v)) {
+		code_relro_forget(l->x, k);
+		k->copy = other->objects[other->i].copy;
+		k->copy->refs++;
+		take_over(l, k, other);
+		return 0;
+	}
+	r = hasher_begin(l->x->hasher);
 	if (r == 0)
 		r = hasher_add(l->x->hasher, v.data, v.len);
 	if (r == 0)
@@ -155,34 +212,29 @@ static int hash_relro(struct code_look *l, struct code_known *k)
 	if (r < 0)
 		return r;
 	memcpy(k->seen, d.bytes, sizeof(k->seen));
-	if (!k->copy && l->x->copies + v.len <= CODE_COPIES_MAX) {
-		k->copy = malloc(v.len);
-		k->copy_len = v.len;
-		l->x->copies += k->copy ? v.len : 0;
-	}
-	if (k->copy)
-		memcpy(k->copy, v.data, v.len);
+	keep_copy(l->x, k, v);
 	return 0;
 }
 
-/* Its bytes into x->relro, their digest into k->seen. */
-static int read_relro(struct code_look *l, const struct code_instance *in, struct code_known *k)
+/* Its bytes, their digest into k->seen. */
+static int read_relro(struct code_look *l, const struct code_instance *in, struct code_known *k,
+		      struct view *ret)
 {
+	uint64_t start = in->bias + in->object->relro_start;
 	size_t len = in->object->relro_end - in->object->relro_start;
 	uint8_t *to;
 	int r;
 
-	bytes_reset(&l->x->relro);
-	r = bytes_reserve(&l->x->relro, len, &to);
-	if (r < 0)
-		return r;
-	r = code_read(l, in->bias + in->object->relro_start, to, len);
-	if (r < 0)
-		return r;
-	l->x->relro.len = len;
-	if (k->copy && memcmp(k->copy, to, len) == 0)
-		return 0;
-	return hash_relro(l, k);
+	if (!code_memory_view(&l->x->memory, start, len, ret)) {
+		bytes_reset(&l->x->relro);
+		r = bytes_reserve(&l->x->relro, len, &to);
+		if (r == 0)
+			r = code_read(l, start, to, len);
+		if (r < 0)
+			return r;
+		*ret = view_of(to, len);
+	}
+	return equals_copy(k, *ret) ? 0 : hash_relro(l, k, *ret);
 }
 
 /* Compares with what it was; the first time, that is what it is. */
@@ -203,9 +255,9 @@ int code_relro_look(struct code_look *l, const struct code_instance *in, struct 
 {
 	struct code_known *k = &l->process->objects[in->known];
 	size_t len = in->object->relro_end - in->object->relro_start;
-	const struct code_known *same;
+	const struct code_known_ref *other = other_of(l, k);
 	bool frames = false;
-	int r;
+	int r = 0;
 
 	*ret_content = (struct view){ 0 };
 	*ret_pending = false;
@@ -218,17 +270,12 @@ int code_relro_look(struct code_look *l, const struct code_instance *in, struct 
 		*ret_pending = true;
 		return l->x->now_ns - k->first_ns > CODE_PENDING_NS ? add_changed(l, in, true) : 0;
 	}
-	r = frames_of(l, k, in->bias + in->object->relro_start, len / l->x->page, &frames);
+	if (len > CODE_SMALL_BYTES)
+		r = frames_of(l, k, in->bias + in->object->relro_start, len / l->x->page, &frames);
 	if (r < 0)
 		return r;
-	same = frames ? same_memory(l, k) : NULL;
-	if (same) {
-		if (same->imports_good && !k->imports_good) {
-			memcpy(k->checked_relro, same->checked_relro, sizeof(k->checked_relro));
-			memcpy(k->checked_slots, same->checked_slots, sizeof(k->checked_slots));
-			k->imports_good = true;
-		}
-		memcpy(k->seen, same->seen, sizeof(k->seen));
+	if (frames && other && same_memory(l, k, &other->objects[other->i])) {
+		take_over(l, k, other);
 		/* There it was compared with that one's first digest, not with this one's. */
 		return compare(l, in, k, k->seen);
 	}
@@ -237,16 +284,15 @@ int code_relro_look(struct code_look *l, const struct code_instance *in, struct 
 		l->out->waiting++;
 		return 0;
 	}
-	r = read_relro(l, in, k);
+	r = read_relro(l, in, k, ret_content);
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0) {
 		l->error = "the relro of an object could not be read";
 		return 0;
 	}
-	*ret_content = bytes_view(&l->x->relro);
 	r = compare(l, in, k, k->seen);
-	if (r == 0 && frames)
+	if (r == 0 && !(other && len <= CODE_SMALL_BYTES))
 		r = share(l, in->known);
 	return r;
 }

@@ -2,6 +2,8 @@
 #ifndef ASSAY_COLLECTORS_CODE_STATE_H
 #define ASSAY_COLLECTORS_CODE_STATE_H
 
+#include <sys/uio.h>
+
 #include "collectors/elf_object.h"
 #include "collectors/file_digest.h"
 #include "collectors/mappings.h"
@@ -12,8 +14,9 @@
 /*
  * The parts of MI item 8. The way of the data, a process at a time: its executable mappings and the
  * files behind them (code.c, code_files.c) -> the ELF objects these make up, and whether all
- * of their text is in its place (code_objects.c) -> their relro (code_relro.c), their import slots
- * (code_imports.c) and the loader's list (code_links.c). In collectors/ only.
+ * of their text is in its place (code_objects.c) -> what is small of their memory in one call
+ * (code_memory.c) -> their relro (code_relro.c), their import slots (code_imports.c) and the
+ * loader's list (code_links.c). In collectors/ only.
  */
 
 /* A file that code is mapped from at this node. */
@@ -63,6 +66,12 @@ struct code_instance {
 	size_t known;	/* its place in code_process.objects */
 };
 
+/* Bytes that objects of several processes may have in common. */
+struct code_copy {
+	size_t refs, len;
+	uint8_t data[];
+};
+
 /* What is kept of an object from node to node. */
 struct code_known {
 	uint64_t device, inode, bias;
@@ -76,13 +85,13 @@ struct code_known {
 	bool imports_good; /* all its slots were right when they held what these digests say */
 	uint8_t relro[32], seen[32]; /* then; as last read */
 	uint8_t checked_relro[32], checked_slots[32];
+	uint8_t checked_maps[32]; /* code_process.maps when they were */
 	/* Page frames that its relro was in at this node; n 0: they are not known. */
 	uint64_t *frames;
 	size_t n_frames, room_frames;
 	uint64_t frames_node;
 	/* Its relro as last read, which seen is the digest of; NULL: it is not kept. */
-	uint8_t *copy;
-	size_t copy_len;
+	struct code_copy *copy;
 	uint8_t *table; /* and its slots outside of relro, when they were checked */
 	size_t table_len;
 };
@@ -94,7 +103,34 @@ struct code_process {
 	uint64_t busy_ns; /* since when the loader may be at work on its list */
 	struct code_known *objects;
 	size_t n_objects, room;
+	uint8_t maps[32]; /* digest of which files' code is mapped where */
+	/* Where the loader's list was at the node before. */
+	uint64_t *links;
+	size_t n_links, room_links;
 };
+
+/* A piece of the memory of the process under way, and where it is in code_memory.data. */
+struct code_piece {
+	uint64_t start;
+	size_t len, at;
+};
+
+/* Pieces read in one call; code_memory.c. */
+struct code_memory {
+	struct code_piece *pieces; /* once they are read, in order of address, and those alone */
+	size_t n, room;
+	uint8_t *data;
+	size_t len, size;
+	struct iovec *far;
+};
+void code_memory_done(struct code_memory *m);
+void code_memory_reset(struct code_memory *m);
+/* Notes a piece to be read; nothing where that would be more than is read ahead. -ENOMEM. */
+MUST_CHECK int code_memory_want(struct code_memory *m, uint64_t start, size_t len);
+/* Reads what was noted, as far as it can be. -ENOMEM. */
+MUST_CHECK int code_memory_read(struct code_memory *m, pid_t pid, int proc_fd);
+/* The bytes there, lent until the next reset; false: they were not read. */
+bool code_memory_view(const struct code_memory *m, uint64_t start, size_t len, struct view *ret);
 
 /* Looking at objects, over all processes and nodes; code_objects.c. */
 struct code_objects {
@@ -114,12 +150,14 @@ struct code_objects {
 	struct code_instance *instances;
 	size_t n_instances, room_instances;
 	struct bytes relro, slots;
+	struct code_memory memory;
 	uint64_t copies; /* bytes kept in code_known.copy */
 };
 
 struct code_known_ref {
 	uint64_t node; /* good at this node only */
 	struct code_known *objects;
+	uint8_t maps[32]; /* of the object's process */
 	size_t i;
 };
 
@@ -149,6 +187,13 @@ MUST_CHECK int code_objects_look(struct code_look *l, pid_t pid, uint64_t start_
 
 /* Findings of one kind that are listed of a process; more are counted. */
 #define CODE_LISTED_MAX 64
+/*
+ * Relro up to this is read of every process; of larger one it is asked first whether it is in the
+ * very memory that was read of another process, which costs more than reading little.
+ */
+#define CODE_SMALL_BYTES (8 * 4096)
+/* Slots outside of relro lie in one table: further apart they are no table. */
+#define CODE_TABLE_MAX (1024 * 1024)
 /* Loading takes no longer: relro that stays writable past this is a finding. */
 #define CODE_PENDING_NS 10000000000ULL
 
@@ -176,11 +221,14 @@ MUST_CHECK int code_place(struct code_look *l, uint64_t address, char **ret);
  * before. *ret_pending: it is still being loaded. *ret_content: the bytes, lent until the next
  * call; empty where they need not be read again. -ENOMEM.
  */
+void code_relro_forget(struct code_objects *x, struct code_known *k);
 MUST_CHECK int code_relro_look(struct code_look *l, const struct code_instance *i,
 			       struct view *ret_content, bool *ret_pending);
 /* -ENOMEM. */
 MUST_CHECK int code_imports_look(struct code_look *l, const struct code_instance *i,
 				 struct view relro);
 MUST_CHECK int code_links_look(struct code_look *l);
+/* Notes where the list was at the node before, to be read ahead. -ENOMEM. */
+MUST_CHECK int code_links_want(struct code_look *l);
 
 #endif

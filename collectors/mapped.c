@@ -130,7 +130,8 @@ static const struct span *span_of(const struct mapped *m, const struct target_pr
 	const struct span *s =
 		m->n_spans ? bsearch(&key, m->spans, m->n_spans, sizeof(key), by_pid) : NULL;
 
-	if (!s || m->ways->no_query || s->start_boottime_ns / PROC_TICK_NS * PROC_TICK_NS != p->start_boottime_ns)
+	if (!s || m->ways->no_query ||
+	    s->start_boottime_ns / PROC_TICK_NS * PROC_TICK_NS != p->start_boottime_ns)
 		return NULL;
 	return s;
 }

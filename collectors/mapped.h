@@ -20,9 +20,9 @@ void mapped_free(struct mapped *m); /* accepts NULL */
 MUST_CHECK int mapped_pass(struct mapped *m, struct target *t);
 
 /*
- * mappings_executable and mappings_written of a process of the target's, with the same errors. Files
- * that ways.is_known does not know, and all that are written, are asked for once more, by place:
- * where one file stands for another, as in overlayfs, the pass tells of the one below.
+ * mappings_executable and mappings_written of a process of the target's, with the same errors.
+ * Files that ways.is_known does not know, and all that are written, are asked for once more, by
+ * place: where one file stands for another, as in overlayfs, the pass tells of the one below.
  */
 MUST_CHECK int mapped_executable(struct mapped *m, const struct target_process *p,
 				 int (*on_mapping)(void *arg, const struct proc_mapping *m),
