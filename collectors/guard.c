@@ -10,15 +10,16 @@
 #include "collectors/follow_state.h"
 #include "guard.skel.h"
 
-#define NOT_ASKED                                                                                  \
-	"the kernel does not ask BPF programs: start it with bpf in lsm= on its command line "     \
-	"(the present list is in /sys/kernel/security/lsm, followed by \",bpf\")"
+/* What to do about it. */
+#define ADVICE                                                                                     \
+	"needed is a kernel with BPF LSM (CONFIG_BPF_LSM), started with bpf in lsm= on its "       \
+	"command line (lsm=LIST,bpf with LIST from /sys/kernel/security/lsm)"
 
 struct guard {
 	struct follow *follow;
 	struct guard_bpf *skel; /* NULL: nothing is guarded */
 	uint32_t wanted;
-	char why_not[256];
+	char why_not[320];
 };
 
 /* Which programs what is wanted needs; file_open, which tells that it is asked, is always there. */
@@ -132,11 +133,7 @@ static bool is_asked(const struct guard_bpf *skel)
 
 static void say(struct guard *g, const char *what, int error)
 {
-	if (error == -ESRCH || error == -ENOENT || error == -EOPNOTSUPP)
-		snprintf(g->why_not, sizeof(g->why_not),
-			 "this kernel was built without BPF LSM (CONFIG_BPF_LSM)");
-	else
-		snprintf(g->why_not, sizeof(g->why_not), "%s: %s", what, strerror(-error));
+	snprintf(g->why_not, sizeof(g->why_not), "%s: %s; " ADVICE, what, strerror(-error));
 }
 
 static int start(struct guard *g, struct guard_bpf *skel)
@@ -157,7 +154,8 @@ static int start(struct guard *g, struct guard_bpf *skel)
 		return r;
 	}
 	if (!is_asked(skel)) {
-		snprintf(g->why_not, sizeof(g->why_not), NOT_ASKED);
+		snprintf(g->why_not, sizeof(g->why_not),
+			 "the kernel does not ask its programs; " ADVICE);
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -287,4 +285,69 @@ int guard_denials(const struct guard *g, struct guard_denied ret[GUARD_DENIALS])
 	for (uint32_t i = 0; g->skel && i < GUARD_DENIALS && r == 0; i++)
 		r = bpf_map_lookup_elem(bpf_map__fd(g->skel->maps.denials), &i, &ret[i]);
 	return r;
+}
+
+static int add_part(struct mi *mi, uint32_t parts, uint32_t part, size_t *n, char ***list)
+{
+	char *text;
+	int r;
+
+	if (!(parts & part))
+		return 0;
+	r = mi_text(mi, guard_part_name(part), &text);
+	return r < 0 ? r : mi_push(mi, n, list, text);
+}
+
+static int add_denial(struct mi *mi, Assay__Guard *out, uint32_t kind,
+		      const struct guard_denied *denied)
+{
+	Assay__GuardDenial *d = MI_MESSAGE(mi, Assay__GuardDenial, assay__guard_denial__init);
+	char comm[GUARD_COMM + 1] = "";
+	int r;
+
+	if (!d)
+		return -ENOMEM;
+	d->total = denied->count;
+	d->boottime_ns = denied->boottime_ns;
+	d->actor = denied->actor;
+	memcpy(comm, denied->comm, GUARD_COMM);
+	r = mi_text(mi, guard_denial_name(kind), &d->kind);
+	if (r == 0)
+		r = mi_text(mi, comm, &d->comm);
+	return r < 0 ? r : mi_push(mi, &out->n_denials, &out->denials, d);
+}
+
+int guard_write(const struct guard *g, struct mi *mi, Assay__KernelEvents *out, uint64_t *ret_denied)
+{
+	struct guard_denied denied[GUARD_DENIALS];
+	uint64_t sum = 0;
+	Assay__Guard *guard;
+	int r = 0;
+
+	*ret_denied = 0;
+	if (!g)
+		return 0;
+	guard = MI_MESSAGE(mi, Assay__Guard, assay__guard__init);
+	if (!guard)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < GUARD_PARTS && r == 0; i++) {
+		r = add_part(mi, guard_wanted(g), 1U << i, &guard->n_wanted, &guard->wanted);
+		if (r == 0)
+			r = add_part(mi, guard_active(g), 1U << i, &guard->n_active,
+				     &guard->active);
+	}
+	if (r == 0 && g->why_not[0])
+		r = mi_text(mi, g->why_not, &guard->why_not);
+	if (r == 0)
+		r = guard_denials(g, denied);
+	for (uint32_t i = 0; i < GUARD_DENIALS && r == 0; i++) {
+		sum += i == GUARD_DENIED_LOOK ? 0 : denied[i].count;
+		if (denied[i].count > 0)
+			r = add_denial(mi, guard, i, &denied[i]);
+	}
+	if (r < 0)
+		return r;
+	out->guard = guard;
+	*ret_denied = sum;
+	return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "bpf/guard.h"
 #include "collectors/follow.h"
+#include "mi.h"
 
 /*
  * Refuses, by BPF LSM, what others would do to assayd, to the files it measured and with the chip
@@ -40,6 +41,13 @@ MUST_CHECK int guard_claim(struct guard *g);
 
 /* What was refused since guard_open, by enum guard_denial. */
 MUST_CHECK int guard_denials(const struct guard *g, struct guard_denied ret[GUARD_DENIALS]);
+
+/*
+ * Writes KernelEvents.guard, and how many attempts, looking aside, were refused in all. g may be NULL:
+ * then nothing is written, and the count is 0. -ENOMEM, or what reading the counts gave.
+ */
+MUST_CHECK int guard_write(const struct guard *g, struct mi *mi, Assay__KernelEvents *out,
+			   uint64_t *ret_denied);
 
 /* "self", "files", "chip": for one bit. */
 const char *guard_part_name(uint32_t part);

@@ -4,6 +4,7 @@
 
 #include "cleanup.h"
 #include "collectors/coverage.h"
+#include "collectors/guard.h"
 #include "collectors/kernel_events.h"
 #include "collectors/table.h"
 #include "collectors/target_state.h"
@@ -19,7 +20,7 @@ struct kernel {
 	struct follow_counts run_base; /* when this run began */
 	struct follow_loss_account account;
 	uint64_t lost; /* by all causes, as of the previous node */
-	uint64_t denied;
+	uint64_t denied, guard_denied;
 	uint64_t scans_incomplete;
 	uint64_t run;
 };
@@ -194,6 +195,18 @@ static int add_machine(struct kernel *x, const struct follow_loss_account *now, 
 	return r;
 }
 
+/* Nothing is counted as refused where nothing is guarded. */
+static int add_guard(struct kernel *x, struct mi *mi, Assay__KernelEvents *out)
+{
+	const struct guard *g = guard_of(x->target->follow);
+	uint64_t before = x->guard_denied;
+	int r = guard_write(g, mi, out, &x->guard_denied);
+
+	if (r < 0 || !g || !guard_active(g))
+		return r;
+	return add_counter(mi, out, "guard_denied", x->guard_denied, before);
+}
+
 static int add_counters(struct kernel *x, const struct follow_counts *now,
 			const struct follow_loss_account *account, struct mi *mi,
 			Assay__KernelEvents *out)
@@ -206,6 +219,8 @@ static int add_counters(struct kernel *x, const struct follow_counts *now,
 		r = add_foreign(x, now, mi, out);
 	if (r == 0)
 		r = add_machine(x, account, mi, out);
+	if (r == 0)
+		r = add_guard(x, mi, out);
 	if (r == 0 && follow_traffic(x->target->follow, x->target->slot, &traffic) == 0) {
 		r = add_counter(mi, out, "device_denied", traffic.devices_denied, x->denied);
 		x->denied = traffic.devices_denied;

@@ -167,7 +167,7 @@ static void read_verifier(struct config_reading *x, const struct form_verifier *
 static void read_attester(struct config_reading *x, const char *text, struct config *c)
 {
 	static const char *const known[] = {
-		"auto", "tdx", "sev-snp", "csv", "cca", "tpm", "soft"
+		"auto", "tdx", "sev-snp", "csv", "cca", "vtpm", "tpm", "soft"
 	};
 	char found[YAMLDOC_FOUND_MAX];
 
@@ -178,7 +178,8 @@ static void read_attester(struct config_reading *x, const char *text, struct con
 	}
 	if (text)
 		yamldoc_problem(x->d, "attester",
-				"expected one of auto, tdx, sev-snp, csv, cca, tpm, soft, found %s",
+				"expected one of auto, tdx, sev-snp, csv, cca, vtpm, tpm, "
+				"soft, found %s",
 				yamldoc_quoted(text, found));
 }
 
@@ -273,6 +274,17 @@ static void read_applications(struct config_reading *x, const struct form *f, st
 	}
 }
 
+static void read_protect(struct config_reading *x, const struct form *f, struct config *c)
+{
+	for (size_t i = 0; i < f->n_protect; i++)
+		c->protect |= f->protect[i];
+	c->protect_required = f->protect_required == FORM_TRUE;
+	if (c->protect_required && !c->protect)
+		yamldoc_problem(x->d, "protect",
+				"expected self, files or chip beside \"protect_required: true\", "
+				"found nothing");
+}
+
 static void read_form(struct config_reading *x, const struct form *f, struct config *c)
 {
 	read_verifier(x, f->verifier, c);
@@ -282,6 +294,7 @@ static void read_form(struct config_reading *x, const struct form *f, struct con
 		yamldoc_problem(x->d, "mi_channel",
 				"expected same where the verifier dials (verifier.listen), "
 				"found separate");
+	read_protect(x, f, c);
 	read_attester(x, f->attester, c);
 	read_places(x, f, c);
 	read_chip(x, f, c);

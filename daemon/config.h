@@ -21,6 +21,9 @@ enum config_deliver {
 	DELIVER_SYSTEMD,     /* LoadCredential= from the credential socket */
 };
 
+/* protect: [...]; the same bits as enum guard_part */
+enum config_protect { PROTECT_SELF = 1, PROTECT_FILES = 2, PROTECT_CHIP = 4 };
+
 enum config_refusal { REFUSAL_WITHHOLD, REFUSAL_FREEZE, REFUSAL_STOP, REFUSAL_KILL };
 
 struct config_node {
@@ -70,6 +73,8 @@ struct config {
 	char *verifier_ca;      /* PEM file */
 	bool mi_separate;       /* mi_channel: separate */
 	bool hooks_full;        /* hooks: full; see collectors/follow.h */
+	uint32_t protect;       /* bits of config_protect */
+	bool protect_required;  /* without it assayd does not start */
 	char *attester;         /* auto, tpm, soft ... */
 	struct attester_config chip;
 	char *socket;           /* application socket, /run/assay/app.sock */

@@ -136,11 +136,24 @@ static const cyaml_strval_t hooks[] = {
 	{ "full", FORM_HOOKS_FULL },
 };
 
+static const cyaml_strval_t protections[] = {
+	{ "self", PROTECT_SELF },
+	{ "files", PROTECT_FILES },
+	{ "chip", PROTECT_CHIP },
+};
+
+static const cyaml_schema_value_t protect_entry = {
+	CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, uint32_t, protections, ARRAY_LEN(protections)),
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	CYAML_FIELD_MAPPING_PTR("verifier", CYAML_FLAG_DEFAULT, struct form, verifier,
 				verifier_fields),
 	FORM_WORD("mi_channel", struct form, mi_channel, channels),
 	FORM_WORD("hooks", struct form, hooks, hooks),
+	CYAML_FIELD_SEQUENCE_COUNT("protect", CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, struct form,
+				   protect, n_protect, &protect_entry, 1, ARRAY_LEN(protections)),
+	FORM_WORD("protect_required", struct form, protect_required, form_bools),
 	FORM_TEXT("attester", struct form, attester),
 	FORM_PART("tpm", struct form, tpm, tpm_fields),
 	FORM_PART("tee", struct form, tee, tee_fields),

@@ -76,6 +76,9 @@ struct form {
 	struct form_verifier *verifier;
 	enum { FORM_MI_UNSET, FORM_MI_SAME, FORM_MI_SEPARATE } mi_channel;
 	enum { FORM_HOOKS_UNSET, FORM_HOOKS_DEFAULT, FORM_HOOKS_FULL } hooks;
+	uint32_t *protect; /* enum config_protect */
+	uint32_t n_protect;
+	enum form_bool protect_required;
 	char *attester;
 	struct form_tpm *tpm;
 	struct form_tee *tee;

@@ -17,6 +17,7 @@
 #include "channel.h"
 #include "cleanup.h"
 #include "collectors/cgroup.h"
+#include "collectors/guard.h"
 #include "footprint.h"
 #include "log.h"
 #include "requests.h"
@@ -229,6 +230,36 @@ static int open_chip(struct daemon *d)
 	return r;
 }
 
+_Static_assert((int)PROTECT_SELF == (int)GUARD_SELF && (int)PROTECT_FILES == (int)GUARD_FILES &&
+		       (int)PROTECT_CHIP == (int)GUARD_CHIP,
+	       "what is configured is what the guard is asked for");
+
+/* Once all eBPF objects of the start are there. */
+static int open_guard(struct daemon *d)
+{
+	const struct config *c = d->config;
+	const char *why = d->follow_why;
+	int r = 0;
+
+	if (!c->protect)
+		return 0;
+	if (d->follow) {
+		r = guard_open(d->follow, c->protect, &d->guard);
+		if (r < 0)
+			return r;
+		if (guard_active(d->guard) == c->protect)
+			return 0;
+		why = guard_why_not(d->guard);
+	}
+	if (!c->protect_required) {
+		log_warning("nothing is protected: %s; continuing without, and every MI says so",
+			    why);
+		return 0;
+	}
+	log_error("protect_required: %s", why);
+	return -EOPNOTSUPP;
+}
+
 static int open_kernel_side(struct daemon *d)
 {
 	struct follow_options options = { .now_boottime_ns = schedule_boottime_ns(),
@@ -404,6 +435,8 @@ static int monitor_open(struct daemon *d, int net_fd)
 	if (r == 0)
 		r = open_applications(d);
 	if (r == 0)
+		r = open_guard(d);
+	if (r == 0)
 		r = privsep_new(d->base, net_fd, PRIVSEP_TO_MONITOR_MAX, channel_on_net,
 				on_net_ended, d, &d->net);
 	return r;
@@ -446,6 +479,7 @@ static void monitor_close(struct daemon *d)
 		d->attester_ops->close(d->attester);
 	if (d->follow_readable)
 		event_free(d->follow_readable);
+	guard_close(d->guard);
 	follow_close(d->follow);
 	if (d->cgroup_fd >= 0)
 		close(d->cgroup_fd);

@@ -42,6 +42,7 @@ struct daemon {
 
 	struct follow *follow; /* NULL where eBPF cannot be used: follow_why */
 	char follow_why[MONITOR_WHY_MAX];
+	struct guard *guard; /* NULL where nothing is to be protected, or eBPF cannot be used */
 	int cgroup_fd;
 	char *cgroup_path;
 

@@ -206,6 +206,12 @@ static void every_key_can_be_said(void **state)
 	assert_true(c->mi_separate);
 	/* An argument may be empty. */
 	assert_string_equal(c->applications[0].exec[1], "");
+	assert_int_equal(c->protect, 0);
+	config_free(c);
+
+	c = parsed("text", view_text("protect: [self, chip]\nprotect_required: true\n" TOP APPS APP));
+	assert_int_equal(c->protect, PROTECT_SELF | PROTECT_CHIP);
+	assert_true(c->protect_required);
 	config_free(c);
 }
 
@@ -313,6 +319,11 @@ static const struct {
 	  "verifier: {listen: \"0.0.0.0:1\", ca: /ca, name: v}\nmi_channel: separate\n" APPS APP,
 	  "c:2: mi_channel: expected same where the verifier dials (verifier.listen), found "
 	  "separate\n" },
+	{ "something that cannot be protected", "protect: [self, kernel]\n" TOP APPS APP,
+	  "c:1: protect[1]: expected one of self, files, chip, found \"kernel\"\n" },
+	{ "protection of nothing", "protect_required: true\n" TOP APPS APP,
+	  "c:1: protect: expected self, files or chip beside \"protect_required: true\", found "
+	  "nothing\n" },
 	{ "repetitions that would multiply",
 	  TOP APPS APP "  logs: [{file: /l, match: \"(((((((((a+)+)+)+)+)+)+)+)+)\"}]\n",
 	  "c:5: applications[0].logs[0].match: expected at most 8 repetitions (+ and {}) in 1024 "
