@@ -83,6 +83,13 @@ static inline const char *judge_text(const char *text)
 	return text ? text : "";
 }
 
+/* One sort of events that a policy can deny. */
+struct judge_kernel_rule {
+	const char *path, *expected;	      /* "dynamic.kernel.wx_memory" */
+	const char *counters[4], *kinds[4]; /* NULL behind the last; of events, which explain */
+};
+extern const struct judge_kernel_rule judge_kernel_rules[KERNEL_RULES];
+
 void judge_start_time(const struct judging *j);
 void judge_resources(const struct judging *j);
 void judge_network(const struct judging *j);

@@ -93,6 +93,10 @@ static void check_file(struct judge_check *c, const Assay__File *f)
 		if (view_equal(sha256, digest_view(&rule->digests[i])))
 			return;
 	}
+	if (rule->files == CODE_FILES_LISTED) {
+		judge_fail(c, "%s, whose digest is not listed", path);
+		return;
+	}
 	e = manifest_find(&policy->manifest, path);
 	if (!e || e->type != MANIFEST_FILE)
 		judge_fail(c, "%s, which is not in it", path);
@@ -102,12 +106,14 @@ static void check_file(struct judge_check *c, const Assay__File *f)
 
 static void judge_files(const struct judging *j, const struct policy_code *rule)
 {
+	bool listed = rule->files == CODE_FILES_LISTED;
 	struct judge_check c;
 
 	if (!judge_code_begin(&c, j, &rule->rule, "dynamic.code.files",
-			      "code from files of the manifest only"))
+			      listed ? "code from files with listed digests only"
+				     : "code from files of the manifest only"))
 		return;
-	if (!j->policy->has_manifest)
+	if (!listed && !j->policy->has_manifest)
 		judge_unchecked(&c, "the policy has no reference manifest");
 	else
 		each_file(&c, check_file);
@@ -257,7 +263,7 @@ void judge_code(const struct judging *j)
 
 	if (!code)
 		return;
-	if (code->files == CODE_FILES_MANIFEST)
+	if (code->files == CODE_FILES_MANIFEST || code->files == CODE_FILES_LISTED)
 		judge_files(j, code);
 	judge_each_file(j, code, code->deleted, "dynamic.code.deleted",
 			"no code from deleted files", check_deleted);

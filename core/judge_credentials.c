@@ -250,9 +250,11 @@ static const Assay__File *file_at(const Assay__Mi *mi, uint32_t index)
 
 static void check_executable(struct judge_check *c, const struct acting *a)
 {
+	const struct policy_process_state *s = &c->j->rules->processes->state;
 	const struct policy *policy = c->j->policy;
 	const Assay__File *f = file_at(c->j->mi, a->process->executable);
 	const struct manifest_entry *e;
+	struct view sha256;
 
 	if (a->thread)
 		return;
@@ -260,23 +262,36 @@ static void check_executable(struct judge_check *c, const struct acting *a)
 		judge_unchecked(c, "process %u: its executable was not hashed", a->process->pid);
 		return;
 	}
+	sha256 = view_of(f->sha256.data, f->sha256.len);
+	for (size_t i = 0; i < s->n_programs; i++) {
+		if (view_equal(sha256, digest_view(&s->program_digests[i])))
+			return;
+	}
+	if (s->executables == EXECUTABLES_LISTED) {
+		judge_fail(c, "process %u is %s, whose digest is not listed", a->process->pid,
+			   judge_text(f->path));
+		return;
+	}
 	e = manifest_find(&policy->manifest, judge_text(f->path));
 	if (!e || e->type != MANIFEST_FILE)
 		judge_fail(c, "process %u is %s, which is not in it", a->process->pid,
 			   judge_text(f->path));
-	else if (!view_equal(view_of(f->sha256.data, f->sha256.len), digest_view(&e->sha256)))
+	else if (!view_equal(sha256, digest_view(&e->sha256)))
 		judge_fail(c, "process %u is %s with another digest", a->process->pid,
 			   judge_text(f->path));
 }
 
 static void judge_executables(const struct judging *j, const struct policy_rule *rule)
 {
+	bool listed = j->rules->processes->state.executables == EXECUTABLES_LISTED;
 	struct judge_check c;
 
 	if (!judge_begin(&c, j, rule, JUDGE_ABSENCE, "dynamic.processes.executables",
-			 "executables of the manifest only", j->mi->n_processes > 0))
+			 listed ? "executables with listed digests only"
+				: "executables of the manifest only",
+			 j->mi->n_processes > 0))
 		return;
-	if (!j->policy->has_manifest)
+	if (!listed && !j->policy->has_manifest)
 		judge_unchecked(&c, "the policy has no reference manifest");
 	else
 		each(&c, check_executable);
@@ -349,6 +364,6 @@ void judge_credentials(const struct judging *j)
 	if (s->capabilities)
 		check(j, &p->rule, "dynamic.processes.capabilities", "the listed capabilities only",
 		      check_capabilities);
-	if (s->executables == EXECUTABLES_MANIFEST)
+	if (s->executables == EXECUTABLES_MANIFEST || s->executables == EXECUTABLES_LISTED)
 		judge_executables(j, &p->rule);
 }

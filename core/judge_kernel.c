@@ -215,41 +215,55 @@ static void judge_require(const struct judging *j, const struct policy_kernel *k
 }
 
 /* Events that a policy can deny: by their counters, which lose nothing. */
-static const struct {
-	const char *path, *expected;
-	const char *counters[4], *kinds[4]; /* of events, which explain */
-} rules[KERNEL_RULES] = {
-	[KERNEL_WX_MEMORY] = { "dynamic.kernel.wx_memory", "no memory writable and executable",
-			       { "wx_memory" }, { "wx_memory" } },
+const struct judge_kernel_rule judge_kernel_rules[KERNEL_RULES] = {
+	[KERNEL_WX_MEMORY] = { "dynamic.kernel.wx_memory",
+			       "no memory writable and executable",
+			       { "wx_memory" },
+			       { "wx_memory" } },
 	[KERNEL_ANONYMOUS_CODE] = { "dynamic.kernel.anonymous_code",
 				    "no executable memory that is no file's",
 				    { "code_anonymous", "wx_memory" },
 				    { "code_anonymous", "wx_memory" } },
-	[KERNEL_MOVED_CODE] = { "dynamic.kernel.moved_code", "no executable memory moved",
-				{ "code_moved" }, { "code_moved" } },
+	[KERNEL_MOVED_CODE] = { "dynamic.kernel.moved_code",
+				"no executable memory moved",
+				{ "code_moved" },
+				{ "code_moved" } },
 	[KERNEL_FILE_CHANGED] = { "dynamic.kernel.file_changed",
 				  "no change of a measured or mapped file",
-				  { "file_changed" }, { "file_changed" } },
+				  { "file_changed" },
+				  { "file_changed" } },
 	[KERNEL_FOREIGN_READ] = { "dynamic.kernel.foreign_read",
 				  "nobody reads its environment or mappings",
-				  { "foreign_environ", "foreign_maps" }, { "foreign_access" } },
-	[KERNEL_SIGNALS] = { "dynamic.kernel.signals", "no signal from other processes",
-			     { "signal" }, { "signal" } },
+				  { "foreign_environ", "foreign_maps" },
+				  { "foreign_access" } },
+	[KERNEL_SIGNALS] = { "dynamic.kernel.signals",
+			     "no signal from other processes",
+			     { "signal" },
+			     { "signal" } },
 	[KERNEL_EXEC_MEMORY] = { "dynamic.kernel.exec_memory",
 				 "no program executed that is in memory alone",
-				 { "exec_memfd", "exec_deleted", "exec_tmpfs" }, { NULL } },
-	[KERNEL_IO_URING] = { "dynamic.kernel.io_uring", "no ring of io_uring", { "io_uring" },
+				 { "exec_memfd", "exec_deleted", "exec_tmpfs" },
+				 { NULL } },
+	[KERNEL_IO_URING] = { "dynamic.kernel.io_uring",
+			      "no ring of io_uring",
+			      { "io_uring" },
 			      { "io_uring" } },
-	[KERNEL_CREDENTIALS] = { "dynamic.kernel.credentials", "no change of credentials",
+	[KERNEL_CREDENTIALS] = { "dynamic.kernel.credentials",
+				 "no change of credentials",
 				 { "credentials", "exec_privileged" },
 				 { "credentials" } },
-	[KERNEL_USERFAULTFD] = { "dynamic.kernel.userfaultfd", "no userfaultfd", { "userfaultfd" },
+	[KERNEL_USERFAULTFD] = { "dynamic.kernel.userfaultfd",
+				 "no userfaultfd",
+				 { "userfaultfd" },
 				 { "userfaultfd" } },
 	[KERNEL_ASSAYD_ACCESS] = { "dynamic.kernel.assayd_access",
-				   "nobody reaches into assayd's processes", { "assayd_access" },
+				   "nobody reaches into assayd's processes",
+				   { "assayd_access" },
 				   { NULL } },
-	[KERNEL_BPF] = { "dynamic.kernel.bpf", "nobody else gives the kernel programs",
-			 { "bpf_calls" }, { NULL } },
+	[KERNEL_BPF] = { "dynamic.kernel.bpf",
+			 "nobody else gives the kernel programs",
+			 { "bpf_calls" },
+			 { NULL } },
 };
 
 /* True of an exec with the note "memfd" for the counter "exec_memfd". */
@@ -268,12 +282,12 @@ static bool has_note(const Assay__KernelEvent *e, const char *counter)
 
 static bool explains(const Assay__KernelEvent *e, enum policy_kernel_rule which)
 {
-	for (size_t i = 0; i < 4 && rules[which].kinds[i]; i++) {
-		if (strcmp(judge_text(e->kind), rules[which].kinds[i]) == 0)
+	for (size_t i = 0; i < 4 && judge_kernel_rules[which].kinds[i]; i++) {
+		if (strcmp(judge_text(e->kind), judge_kernel_rules[which].kinds[i]) == 0)
 			return which != KERNEL_FOREIGN_READ || is_read(e);
 	}
-	for (size_t i = 0; i < 4 && rules[which].counters[i]; i++) {
-		if (has_note(e, rules[which].counters[i]))
+	for (size_t i = 0; i < 4 && judge_kernel_rules[which].counters[i]; i++) {
+		if (has_note(e, judge_kernel_rules[which].counters[i]))
 			return true;
 	}
 	return false;
@@ -298,11 +312,11 @@ static void judge_event(const struct judging *j, const struct policy_kernel *k,
 	struct judge_check c;
 	uint64_t n = 0;
 
-	if (!judge_begin(&c, j, &rule, JUDGE_ABSENCE, rules[which].path, rules[which].expected,
-			 item))
+	if (!judge_begin(&c, j, &rule, JUDGE_ABSENCE, judge_kernel_rules[which].path,
+			 judge_kernel_rules[which].expected, item))
 		return;
-	for (size_t i = 0; i < 4 && rules[which].counters[i]; i++) {
-		const char *kind = rules[which].counters[i];
+	for (size_t i = 0; i < 4 && judge_kernel_rules[which].counters[i]; i++) {
+		const char *kind = judge_kernel_rules[which].counters[i];
 		const Assay__EventCounter *counter = counter_of(item, kind);
 
 		if (counter)

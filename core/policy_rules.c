@@ -111,9 +111,13 @@ static void read_code(struct reading *x, struct policy_code *c)
 {
 	struct policy_jit *jit = c->jit;
 
-	if (c->n_allow > 0 && c->files != CODE_FILES_MANIFEST)
+	if (c->n_allow > 0 && c->files != CODE_FILES_MANIFEST && c->files != CODE_FILES_LISTED)
 		yamldoc_problem(x->d, "dynamic.code.allow",
-				"expected it beside \"files: manifest\", found it without");
+				"expected it beside \"files: manifest\" or \"files: listed\", "
+				"found it without");
+	if (c->n_allow == 0 && c->files == CODE_FILES_LISTED)
+		yamldoc_problem(x->d, "dynamic.code.files",
+				"expected the list allow beside \"listed\", found none");
 	c->digests = policy_read_digests(x->d, x->arena, "dynamic.code.allow", c->allow, c->n_allow,
 					 HASH_SHA256);
 	if (!c->digests)
@@ -314,6 +318,20 @@ static void read_processes(struct reading *x, struct policy_processes *p)
 	char key[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
 	uint64_t uid;
 
+	bool listed = p->state.executables == EXECUTABLES_LISTED;
+
+	if (p->state.n_programs > 0 && !listed && p->state.executables != EXECUTABLES_MANIFEST)
+		yamldoc_problem(x->d, "dynamic.processes.programs",
+				"expected it beside \"executables: manifest\" or "
+				"\"executables: listed\", found it without");
+	if (p->state.n_programs == 0 && listed)
+		yamldoc_problem(x->d, "dynamic.processes.executables",
+				"expected the list programs beside \"listed\", found none");
+	p->state.program_digests =
+		policy_read_digests(x->d, x->arena, "dynamic.processes.programs",
+				    p->state.programs, p->state.n_programs, HASH_SHA256);
+	if (!p->state.program_digests)
+		x->out_of_memory = true;
 	if (p->state.capabilities)
 		policy_read_capabilities(x->d, p->state.capabilities);
 	read_value(x, "dynamic.processes.max", p->max, quantity_count, QUANTITY_COUNT,

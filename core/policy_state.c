@@ -26,6 +26,7 @@ const struct cyaml_strval policy_needed_words[] = {
 
 const struct cyaml_strval policy_executables_words[] = {
 	{ "manifest", EXECUTABLES_MANIFEST },
+	{ "listed", EXECUTABLES_LISTED },
 	{ "any", EXECUTABLES_ANY },
 };
 

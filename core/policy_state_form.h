@@ -23,8 +23,17 @@ struct policy_process_state {
 	enum policy_kept credentials, namespaces;
 	enum policy_setting threads, tracer, dumpable, replaced;
 	enum policy_needed seccomp, no_new_privs;
-	enum { EXECUTABLES_UNSET, EXECUTABLES_MANIFEST, EXECUTABLES_ANY } executables;
+	enum {
+		EXECUTABLES_UNSET,
+		EXECUTABLES_MANIFEST,
+		EXECUTABLES_LISTED,
+		EXECUTABLES_ANY,
+	} executables;
+	char **programs; /* digests of executables besides the manifest's, or, listed, of all */
+	uint32_t n_programs;
 	struct policy_capabilities *capabilities;
+
+	struct digest *program_digests;
 };
 
 /* Kinds of Descriptor and Holder that the MI names, each with its key. */
@@ -88,7 +97,7 @@ struct policy_machine {
 extern const struct cyaml_strval policy_setting_words[3];
 extern const struct cyaml_strval policy_kept_words[2];
 extern const struct cyaml_strval policy_needed_words[2];
-extern const struct cyaml_strval policy_executables_words[2];
+extern const struct cyaml_strval policy_executables_words[3];
 extern const struct cyaml_schema_field policy_capabilities_fields[];
 extern const struct cyaml_schema_field policy_descriptors_fields[];
 extern const struct cyaml_schema_field policy_machine_fields[];
@@ -105,6 +114,8 @@ extern const struct cyaml_schema_field policy_machine_fields[];
 		FORM_WORD("no_new_privs", struct type, state.no_new_privs, policy_needed_words),   \
 		FORM_WORD("executables", struct type, state.executables,                           \
 			  policy_executables_words),                                               \
+		FORM_TEXTS("programs", struct type, state.programs, state.n_programs,              \
+			   POLICY_DIGESTS_MAX),                                                    \
 		FORM_PART("capabilities", struct type, state.capabilities,                         \
 			  policy_capabilities_fields)
 

@@ -123,3 +123,18 @@ int store_log_rows(struct store *s, int64_t after, size_t limit, const char *app
 	*ret = rows;
 	return 0;
 }
+
+int store_accepted_mis(struct store *s, const char *application,
+		       int (*on_mi)(void *arg, int64_t row, struct view mi), void *arg)
+{
+	CLEANUP(sql_finalizep) sqlite3_stmt *q = NULL;
+	int r;
+
+	r = sql_query(s->db, &q, "t",
+		      "SELECT id, mi FROM evidence WHERE application = ? AND kind = 'dynamic'"
+		      " AND accepted AND length(mi) > 0 ORDER BY id",
+		      application);
+	while (r == 0 && (r = sql_step(q)) == 1)
+		r = on_mi(arg, sql_int(q, 0), sql_blob(q, 1));
+	return r;
+}

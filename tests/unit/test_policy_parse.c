@@ -194,7 +194,17 @@ static const struct {
 	{ "an envelope of nothing", TOP "dynamic: {code: {jit: {}}}\n",
 	  "p:3: dynamic.code.jit: expected max_bytes, max_regions or wx, found none of them\n" },
 	{ "digests without files", TOP "dynamic: {code: {anonymous: deny, allow: [" SHA256 "]}}\n",
-	  "p:3: dynamic.code.allow: expected it beside \"files: manifest\", found it without\n" },
+	  "p:3: dynamic.code.allow: expected it beside \"files: manifest\" or \"files: listed\", "
+	  "found it without\n" },
+	{ "listed files without a list", TOP "dynamic: {code: {files: listed}}\n",
+	  "p:3: dynamic.code.files: expected the list allow beside \"listed\", found none\n" },
+	{ "programs without executables", TOP "dynamic: {processes: {programs: [" SHA256 "]}}\n",
+	  "p:3: dynamic.processes.programs: expected it beside \"executables: manifest\" or "
+	  "\"executables: listed\", found it without\n" },
+	{ "listed executables without a list",
+	  TOP "dynamic: {processes: {executables: listed}}\n",
+	  "p:3: dynamic.processes.executables: expected the list programs beside \"listed\", "
+	  "found none\n" },
 	{ "a relative directory", TOP "dynamic: {disk: {writes_within: [var/lib]}}\n",
 	  "p:3: dynamic.disk.writes_within[0]: expected an absolute path, found \"var/lib\"\n" },
 	{ "a directory with dots", TOP "dynamic: {disk: {writes_within: [/var/../etc]}}\n",
