@@ -9,6 +9,7 @@
 
 #include "attesters/tdx_rtmr.h"
 #include "attesters/tsm.h"
+#include "digest.h"
 #include "fuse_mount.h"
 #include "own_mounts.h"
 
@@ -26,6 +27,7 @@ struct entry {
 	size_t inblob_len;
 	unsigned int privlevel;
 	uint64_t write_generation, read_generation;
+	bool has_provider, has_guid; /* what is asked is the SVSM's vTPM */
 	bool has_report;
 	struct bytes outblob, auxblob;
 };
@@ -37,6 +39,7 @@ struct tsm_stand_in {
 	pthread_cond_t changed;
 	struct tsm_faults faults; /* under lock, as all that follows */
 	struct entry entries[ENTRIES_MAX];
+	struct bytes manifest;	  /* of the SVSM's vTPM; empty: no SVSM */
 	uint8_t last[INBLOB_MAX]; /* what the last report was over */
 	unsigned int made, last_privlevel;
 	bool waiting;
@@ -48,12 +51,14 @@ struct open_file {
 	bool read, written;
 };
 
+#define SVSM "sev_guest under an SVSM"
+
 enum kind { IN_TEXT, OUT_TEXT, IN_BLOB, OUT_BLOB };
 
 struct attribute {
 	const char *name;
 	enum kind kind;
-	const char *only; /* the provider that has it; NULL: all */
+	const char *only; /* the provider that has it, or SVSM; NULL: all */
 	int (*read)(struct tsm_stand_in *s, struct entry *e, struct bytes *ret);
 	int (*write)(struct tsm_stand_in *s, struct entry *e, struct view v);
 };
@@ -124,6 +129,31 @@ static int write_inblob(struct tsm_stand_in *s, struct entry *e, struct view v)
 	return 0;
 }
 
+/* Attributes in text are compared as sysfs_streq does. */
+static bool is_text(struct view v, const char *text)
+{
+	if (v.len > 0 && v.data[v.len - 1] == '\n')
+		v.len--;
+	return view_is(v, text);
+}
+
+static int write_service_provider(struct tsm_stand_in *s, struct entry *e, struct view v)
+{
+	int r = is_text(v, "svsm") ? advance(e) : -EINVAL;
+
+	e->has_provider = e->has_provider || r == 0;
+	return r;
+}
+
+/* The vTPM alone: the SVSM has no other service. */
+static int write_service_guid(struct tsm_stand_in *s, struct entry *e, struct view v)
+{
+	int r = is_text(v, "c476f1eb-0123-45a5-9641-b4e7dde5bfe3") ? advance(e) : -EINVAL;
+
+	e->has_guid = e->has_guid || r == 0;
+	return r;
+}
+
 /* As another process that writes into this directory. */
 static void interfere(struct tsm_stand_in *s, struct entry *e)
 {
@@ -135,9 +165,30 @@ static void interfere(struct tsm_stand_in *s, struct entry *e)
 	e->write_generation++;
 }
 
+/* What the chip is to cover: what was asked, or what the SVSM makes of it. */
+static int data_of(struct tsm_stand_in *s, const struct entry *e, const uint8_t *asked,
+		   uint8_t data[INBLOB_MAX])
+{
+	struct digest d;
+	int r;
+
+	memcpy(data, asked, INBLOB_MAX);
+	if (!e->has_provider)
+		return 0;
+	if (!e->has_guid)
+		return -EINVAL;
+	r = digest_of_parts(HASH_SHA512,
+			    (struct view[]){ view_of(asked, INBLOB_MAX), bytes_view(&s->manifest) },
+			    2, &d);
+	if (r == 0)
+		memcpy(data, d.bytes, INBLOB_MAX);
+	return r;
+}
+
 static int make_report(struct tsm_stand_in *s, struct entry *e)
 {
-	uint8_t asked[INBLOB_MAX];
+	uint8_t asked[INBLOB_MAX], data[INBLOB_MAX];
+	int r;
 
 	while (s->faults.hold) {
 		s->waiting = true;
@@ -157,7 +208,10 @@ static int make_report(struct tsm_stand_in *s, struct entry *e)
 	bytes_reset(&e->outblob);
 	bytes_reset(&e->auxblob);
 	memcpy(asked, e->inblob, sizeof(asked));
-	made_chip_report(s->chip, s->faults.stale ? s->last : asked, &e->outblob, &e->auxblob);
+	r = data_of(s, e, s->faults.stale ? s->last : asked, data);
+	if (r < 0)
+		return r;
+	made_chip_report(s->chip, data, &e->outblob, &e->auxblob);
 	if (s->faults.alter)
 		s->faults.alter(&e->outblob);
 	memcpy(s->last, asked, sizeof(asked));
@@ -192,6 +246,13 @@ static int read_auxblob(struct tsm_stand_in *s, struct entry *e, struct bytes *r
 	return r < 0 ? r : bytes_append_view(ret, bytes_view(&e->auxblob));
 }
 
+static int read_manifestblob(struct tsm_stand_in *s, struct entry *e, struct bytes *ret)
+{
+	int r = read_report(s, e);
+
+	return r < 0 ? r : bytes_append_view(ret, bytes_view(&s->manifest));
+}
+
 static const struct attribute attributes[] = {
 	{ "generation", OUT_TEXT, NULL, read_generation, NULL },
 	{ "provider", OUT_TEXT, NULL, read_provider, NULL },
@@ -200,7 +261,19 @@ static const struct attribute attributes[] = {
 	{ "inblob", IN_BLOB, NULL, NULL, write_inblob },
 	{ "outblob", OUT_BLOB, NULL, read_outblob, NULL },
 	{ "auxblob", OUT_BLOB, "sev_guest", read_auxblob, NULL },
+	{ "service_provider", IN_TEXT, SVSM, NULL, write_service_provider },
+	{ "service_guid", IN_TEXT, SVSM, NULL, write_service_guid },
+	{ "manifestblob", OUT_BLOB, SVSM, read_manifestblob, NULL },
 };
+
+static bool has(const struct tsm_stand_in *s, const struct attribute *a)
+{
+	if (!a->only)
+		return true;
+	if (strcmp(a->only, SVSM) == 0)
+		return s->manifest.len > 0;
+	return strcmp(a->only, made_chip_provider(s->chip)) == 0;
+}
 
 static struct entry *entry_find(struct tsm_stand_in *s, const char *name, size_t len)
 {
@@ -228,8 +301,7 @@ static int find(struct tsm_stand_in *s, const char *path, struct entry **ret_ent
 	for (size_t i = 0; i < ARRAY_LEN(attributes); i++) {
 		const struct attribute *a = &attributes[i];
 
-		if (strcmp(a->name, slash + 1) != 0 ||
-		    (a->only && strcmp(a->only, made_chip_provider(s->chip)) != 0))
+		if (strcmp(a->name, slash + 1) != 0 || !has(s, a))
 			continue;
 		*ret_attribute = a;
 		return 0;
@@ -321,7 +393,7 @@ static int on_readdir(const char *path, void *to, fuse_fill_dir_t fill, off_t at
 	for (size_t i = 0; strcmp(path, "/") != 0 && i < ARRAY_LEN(attributes); i++) {
 		const struct attribute *a = &attributes[i];
 
-		if (!a->only || strcmp(a->only, made_chip_provider(s->chip)) == 0)
+		if (has(s, a))
 			fill(to, a->name, NULL, 0, 0);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -532,6 +604,7 @@ int tsm_stand_in_start(struct made_chip *chip, struct tsm_stand_in **ret)
 	if (!s)
 		return -ENOMEM;
 	s->chip = chip;
+	s->manifest = BYTES_INIT(BLOB_MAX);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_cond_init(&s->changed, NULL);
 	r = own_mounts_directory(TSM_ROOT);
@@ -556,11 +629,23 @@ void tsm_stand_in_stop(struct tsm_stand_in *s)
 		return;
 	fuse_mount_stop(s->reports);
 	fuse_mount_stop(s->registers);
+	bytes_done(&s->manifest);
 	for (size_t i = 0; i < ENTRIES_MAX; i++) {
 		bytes_done(&s->entries[i].outblob);
 		bytes_done(&s->entries[i].auxblob);
 	}
 	free(s);
+}
+
+int tsm_stand_in_vtpm(struct tsm_stand_in *s, struct view manifest)
+{
+	int r;
+
+	pthread_mutex_lock(&s->lock);
+	bytes_reset(&s->manifest);
+	r = bytes_append_view(&s->manifest, manifest);
+	pthread_mutex_unlock(&s->lock);
+	return r;
 }
 
 void tsm_stand_in_faults(struct tsm_stand_in *s, const struct tsm_faults *faults)

@@ -36,6 +36,12 @@ void tsm_stand_in_stop(struct tsm_stand_in *s);
 
 void tsm_stand_in_faults(struct tsm_stand_in *s, const struct tsm_faults *faults);
 
+/*
+ * The guest is an SVSM's, which has a vTPM with this manifest; before anybody asks. made_chip must
+ * be an SEV-SNP's: its report then is what the chip gives at VMPL 0.
+ */
+MUST_CHECK int tsm_stand_in_vtpm(struct tsm_stand_in *s, struct view manifest);
+
 /* Directories that are there now; reports made so far; the level the last one was made for. */
 unsigned int tsm_stand_in_entries(struct tsm_stand_in *s);
 unsigned int tsm_stand_in_reports(struct tsm_stand_in *s);
