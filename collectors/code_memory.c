@@ -33,7 +33,7 @@ void code_memory_reset(struct code_memory *m)
 
 int code_memory_want(struct code_memory *m, uint64_t start, size_t len)
 {
-	if (len == 0 || len > MEMORY_MAX - m->len)
+	if (len == 0 || len > MEMORY_MAX - m->len || start > UINT64_MAX - len)
 		return 0;
 	if (m->n == m->room) {
 		size_t room = m->room ? 2 * m->room : 64;
@@ -61,6 +61,31 @@ static int by_start(const void *a, const void *b)
 	return left->start < right->start ? -1 : left->start > right->start;
 }
 
+/*
+ * Makes one piece of those that no whole page lies between, as each costs more than a page. Nothing
+ * is read that a piece does not share a page with.
+ */
+static void join(struct code_memory *m)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	size_t n = 0;
+
+	m->len = 0;
+	for (size_t i = 0; i < m->n; i++) {
+		struct code_piece p = m->pieces[i], *last = n > 0 ? &m->pieces[n - 1] : NULL;
+		uint64_t end = p.start + p.len;
+
+		if (!last || p.start / page > (last->start + last->len - 1) / page + 1) {
+			m->pieces[n++] = p;
+			m->len += p.len;
+		} else if (end > last->start + last->len) {
+			m->len += end - last->start - last->len;
+			last->len = end - last->start;
+		}
+	}
+	m->n = n;
+}
+
 /* Reads pieces from the first on; how many are whole. */
 static size_t read_pieces(struct code_memory *m, pid_t pid, size_t first, size_t n)
 {
@@ -84,6 +109,9 @@ int code_memory_read(struct code_memory *m, pid_t pid, int proc_fd)
 {
 	size_t at = 0, whole = 0;
 
+	if (m->n > 1)
+		qsort(m->pieces, m->n, sizeof(*m->pieces), by_start);
+	join(m);
 	if (m->len > m->size) {
 		uint8_t *grown = realloc(m->data, m->len);
 
@@ -92,8 +120,6 @@ int code_memory_read(struct code_memory *m, pid_t pid, int proc_fd)
 		m->data = grown;
 		m->size = m->len;
 	}
-	if (m->n > 1)
-		qsort(m->pieces, m->n, sizeof(*m->pieces), by_start);
 	for (size_t i = 0; i < m->n; i++) {
 		m->pieces[i].at = at;
 		at += m->pieces[i].len;

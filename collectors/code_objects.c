@@ -487,7 +487,7 @@ static int read_ahead(struct code_look *l)
 
 		if (l->process->objects[in->known].piece)
 			continue;
-		if (relro <= CODE_SMALL_BYTES)
+		if (code_relro_want(l, &l->process->objects[in->known], relro))
 			r = code_memory_want(&x->memory, in->bias + o->relro_start, relro);
 		if (r == 0 && o->n_slots > 0 && o->table_end - o->table_start <= CODE_TABLE_MAX)
 			r = code_memory_want(&x->memory, in->bias + o->table_start,

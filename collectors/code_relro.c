@@ -112,6 +112,11 @@ static const struct code_known_ref *other_of(const struct code_look *l, const st
 	return s && s->node == l->x->node ? s : NULL;
 }
 
+bool code_relro_want(const struct code_look *l, const struct code_known *k, size_t len)
+{
+	return len <= CODE_SMALL_BYTES || (len <= LARGE_BYTES && !other_of(l, k));
+}
+
 /* True if both are in the very same memory. */
 static bool same_memory(const struct code_look *l, const struct code_known *k,
 			const struct code_known *o)

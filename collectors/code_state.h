@@ -221,6 +221,8 @@ MUST_CHECK int code_place(struct code_look *l, uint64_t address, char **ret);
  * before. *ret_pending: it is still being loaded. *ret_content: the bytes, lent until the next
  * call; empty where they need not be read again. -ENOMEM.
  */
+/* True if the object's relro is better read ahead, before anything else is known of it. */
+bool code_relro_want(const struct code_look *l, const struct code_known *k, size_t len);
 void code_relro_forget(struct code_objects *x, struct code_known *k);
 MUST_CHECK int code_relro_look(struct code_look *l, const struct code_instance *i,
 			       struct view *ret_content, bool *ret_pending);
