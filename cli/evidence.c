@@ -81,8 +81,8 @@ static int load_endorsements(struct work *w)
 		if (evidence_files_add(given, w->request->endorsement_paths[i]) < 0)
 			status = EXIT_ENVIRONMENT;
 	}
-	if (status == EXIT_GOOD && (evidence_files_endorse(given, w->endorsements) < 0 ||
-				    evidence_files_endorse(w->files, w->endorsements) < 0))
+	if (status == EXIT_GOOD && (evidence_files_endorse(given, true, w->endorsements) < 0 ||
+				    evidence_files_endorse(w->files, false, w->endorsements) < 0))
 		status = out_of_memory();
 	for (size_t i = 0; status == EXIT_GOOD && i < given->n; i++) {
 		if (given->at[i].is_endorsement)

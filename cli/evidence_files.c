@@ -13,6 +13,7 @@
 #define ARENA_MAX (4 * 1024 * 1024)
 
 CLEANUP_FUNCTION(struct arena *, arena_free)
+CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 
 static int read_into(struct evidence_files *f, const char *path, bool from_folder)
 {
@@ -119,13 +120,35 @@ int evidence_files_find_reports(struct evidence_files *f, const char *platform, 
 	return 0;
 }
 
-int evidence_files_endorse(struct evidence_files *f, struct endorsements *e)
+/* -EBADMSG: not an endorsement. */
+static int has_bare_key(struct view blob, bool *ret)
 {
+	CLEANUP(endorsements_freep) struct endorsements *e = NULL;
+	const char *why;
+	int r = endorsements_new(&e);
+
+	if (r == 0)
+		r = endorsements_add(e, blob, &why);
+	if (r < 0)
+		return r;
+	*ret = endorsements_next(e, ENDORSEMENT_PUBLIC_KEY, NULL) ||
+	       endorsements_next(e, ENDORSEMENT_CCA_ANCHORS, NULL);
+	return 0;
+}
+
+int evidence_files_endorse(struct evidence_files *f, bool with_keys, struct endorsements *e)
+{
+	bool bare = false;
 	const char *why;
 	int r;
 
 	for (size_t i = 0; i < f->n; i++) {
 		if (f->at[i].is_report)
+			continue;
+		r = with_keys ? 0 : has_bare_key(bytes_view(&f->at[i].content), &bare);
+		if (r == -ENOMEM)
+			return r;
+		if (r == -EBADMSG || (r == 0 && bare))
 			continue;
 		r = endorsements_add(e, bytes_view(&f->at[i].content), &why);
 		if (r == -ENOMEM)

@@ -33,8 +33,12 @@ void evidence_files_done(struct evidence_files *f);
 MUST_CHECK int evidence_files_find_reports(struct evidence_files *f, const char *platform,
 					   size_t *ret);
 
-/* Adds what is an endorsement among them, reports aside, and marks it. */
-MUST_CHECK int evidence_files_endorse(struct evidence_files *f, struct endorsements *e);
+/*
+ * Adds what is an endorsement among them, reports aside, and marks it. Keys that no one signed for
+ * count only where with_keys: from whoever sends evidence they would vouch for anything.
+ */
+MUST_CHECK int evidence_files_endorse(struct evidence_files *f, bool with_keys,
+				      struct endorsements *e);
 
 /*
  * The files that go with one report: itself, and those whose name up to its first dot is its

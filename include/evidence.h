@@ -152,7 +152,7 @@ struct evidence_alone {
 struct evidence_found {
 	const struct evidence_ops *ops;
 	Assay__ChipReport report;
-	size_t at; /* the file with the report */
+	size_t at; /* the file with the report, or with the wrapper (cmw.h) that it is in */
 };
 
 /*

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cbor_writer.h"
 
-#include <string.h>
-
 #include <cbor.h>
 
 #define HEAD_MAX 9
@@ -31,13 +29,18 @@ int cbor_writer_bytes(struct bytes *to, struct view v)
 	return r < 0 ? r : bytes_append_view(to, v);
 }
 
-int cbor_writer_text(struct bytes *to, const char *text)
+int cbor_writer_text_view(struct bytes *to, struct view text)
 {
 	uint8_t head[HEAD_MAX];
 	int r;
 
-	r = put(to, head, cbor_encode_string_start(strlen(text), head, HEAD_MAX));
-	return r < 0 ? r : bytes_append_text(to, text);
+	r = put(to, head, cbor_encode_string_start(text.len, head, HEAD_MAX));
+	return r < 0 ? r : bytes_append_view(to, text);
+}
+
+int cbor_writer_text(struct bytes *to, const char *text)
+{
+	return cbor_writer_text_view(to, view_text(text));
 }
 
 int cbor_writer_array(struct bytes *to, size_t n)

@@ -9,6 +9,7 @@
 MUST_CHECK int cbor_writer_int(struct bytes *to, int64_t number);
 MUST_CHECK int cbor_writer_bytes(struct bytes *to, struct view v);
 MUST_CHECK int cbor_writer_text(struct bytes *to, const char *text);
+MUST_CHECK int cbor_writer_text_view(struct bytes *to, struct view text);
 
 /* What begins with these is to be followed by as many items (a map: pairs of them). */
 MUST_CHECK int cbor_writer_array(struct bytes *to, size_t n);

@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "eventlog.h"
 #include "evidence.h"
+#include "evidence_wrapped.h"
 
 /* Evidence in files, judged on its own: what it is, its parts, the verdict. */
 
@@ -55,17 +56,21 @@ int evidence_detect(const struct evidence_alone *in, struct arena *arena,
 {
 	struct evidence_found f = { .report = ASSAY__CHIP_REPORT__INIT };
 	const struct evidence_ops *ops;
+	struct evidence_pieces p;
 	int r;
 
-	for (size_t i = 0; i < in->n_files; i++) {
-		ops = knows(&in->files[i], in->platform);
+	r = evidence_unwrap(in->files, in->n_files, arena, &p);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < p.n; i++) {
+		ops = p.of[i].not_evidence ? NULL : knows(&p.files[i], in->platform);
 		if (!ops)
 			continue;
 		if (f.ops && is_part(ops, f.ops))
 			continue;
 		if (f.ops && !is_part(f.ops, ops)) {
 			*ret_why = arena_printf(arena, "%s and %s are both reports: one at a time",
-						in->files[f.at].name, in->files[i].name);
+						p.files[f.at].name, p.files[i].name);
 			return *ret_why ? -EEXIST : -ENOMEM;
 		}
 		f.ops = ops;
@@ -77,14 +82,19 @@ int evidence_detect(const struct evidence_alone *in, struct arena *arena,
 				   : "no report of a platform that is known is among the files";
 		return -ENOENT;
 	}
+	if (!evidence_piece_is_of(&p.of[f.at], f.ops->platform)) {
+		*ret_why = "the wrapper says that another platform's driver gave this report";
+		return -EINVAL;
+	}
 	f.report.platform = (char *)f.ops->platform;
 	if (f.ops->gather) {
-		r = f.ops->gather(in->files, in->n_files, f.at, arena, &f.report, ret_why);
+		r = f.ops->gather(p.files, p.n, f.at, arena, &f.report, ret_why);
 		if (r < 0)
 			return r;
 	} else {
-		gather_plain(in->files, in->n_files, f.at, &f.report);
+		gather_plain(p.files, p.n, f.at, &f.report);
 	}
+	f.at = p.of[f.at].file;
 	*ret = f;
 	return 0;
 }
