@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sql.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -56,12 +57,68 @@ static int bind_all(sqlite3_stmt *q, const char *kinds, va_list args)
 	return sql_error(e);
 }
 
+/*
+ * Preparing a statement costs more than running it, and all of them are literals of this program: so
+ * a connection keeps what was ended, for the next use of the same words. SQLite lists the
+ * statements of a connection; one that is free has run and was reset, one that is in use runs
+ * or has not run since it was handed out.
+ */
+static bool is_free(sqlite3_stmt *q)
+{
+	return !sqlite3_stmt_busy(q) && sqlite3_stmt_status(q, SQLITE_STMTSTATUS_RUN, 0) > 0;
+}
+
+static sqlite3_stmt *kept(sqlite3 *db, const char *sql)
+{
+	for (sqlite3_stmt *q = sqlite3_next_stmt(db, NULL); q; q = sqlite3_next_stmt(db, q)) {
+		if (is_free(q) && strcmp(sqlite3_sql(q), sql) == 0) {
+			sqlite3_stmt_status(q, SQLITE_STMTSTATUS_RUN, 1);
+			return q;
+		}
+	}
+	return NULL;
+}
+
+static int prepare(sqlite3 *db, const char *sql, sqlite3_stmt **ret)
+{
+	const char *rest = "";
+	int e;
+
+	*ret = kept(db, sql);
+	if (*ret)
+		return 0;
+	e = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, &rest);
+	assert(e != SQLITE_OK || *rest == '\0'); /* or it would not be found again by its words */
+	return sql_error(e);
+}
+
+void sql_end(sqlite3_stmt *q)
+{
+	if (!q)
+		return;
+	/* One that failed, or never ran, is not worth keeping. */
+	if (sqlite3_reset(q) != SQLITE_OK || !is_free(q)) {
+		sqlite3_finalize(q);
+		return;
+	}
+	sqlite3_clear_bindings(q);
+}
+
+void sql_close(sqlite3 *db)
+{
+	sqlite3_stmt *q;
+
+	while ((q = sqlite3_next_stmt(db, NULL)))
+		sqlite3_finalize(q);
+	sqlite3_close(db);
+}
+
 static int query(sqlite3 *db, sqlite3_stmt **ret, const char *kinds, const char *sql, va_list args)
 {
 	CLEANUP(sql_finalizep) sqlite3_stmt *q = NULL;
 	int r;
 
-	r = sql_error(sqlite3_prepare_v2(db, sql, -1, &q, NULL));
+	r = prepare(db, sql, &q);
 	if (r < 0)
 		return r;
 	r = bind_all(q, kinds, args);

@@ -20,7 +20,8 @@ int sql_error(int result);
 /* Runs a statement that yields no rows. */
 MUST_CHECK int sql_run(sqlite3 *db, const char *kinds, const char *sql, ...);
 
-/* Prepares and binds; the rows come with sql_step. End *ret with sqlite3_finalize. */
+/* Prepares and binds; the rows come with sql_step. End *ret with sql_end, before another function
+ * may run the same words. */
 MUST_CHECK int sql_query(sqlite3 *db, sqlite3_stmt **ret, const char *kinds, const char *sql, ...);
 
 /* 1: a row is there; 0: no more. */
@@ -37,9 +38,15 @@ int64_t sql_int(sqlite3_stmt *q, int column);
 /* Copies a blob of exactly size bytes. -EBADMSG: another size. */
 MUST_CHECK int sql_exact(sqlite3_stmt *q, int column, void *to, size_t size);
 
+/* The rows are done with: the statement is kept for the next sql_query of the same words. */
+void sql_end(sqlite3_stmt *q);
+
 static inline void sql_finalizep(sqlite3_stmt **q)
 {
-	sqlite3_finalize(*q);
+	sql_end(*q);
 }
+
+/* Closes the connection with what it kept. Accepts NULL. */
+void sql_close(sqlite3 *db);
 
 #endif

@@ -216,6 +216,6 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	store_rollback(s);
-	sqlite3_close(s->db);
+	sql_close(s->db);
 	free(s);
 }
