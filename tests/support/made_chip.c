@@ -12,6 +12,7 @@
 #include <cmocka.h>
 #include <openssl/pem.h>
 
+#include "cca_fixture.h"
 #include "csv_fixture.h"
 #include "digest.h"
 #include "snp_fixture.h"
@@ -32,6 +33,7 @@ struct made_chip {
 	struct csv_fixture csv;
 	uint8_t csv_registers[CSV_RTMRS][CSV_RTMR];
 	bool csv_debug;
+	struct cca_fixture cca;
 };
 
 struct made_chip_ops {
@@ -269,6 +271,54 @@ static void csv_write(struct made_chip *c, const char *folder)
 		    c->csv.cek_certificate, sizeof(c->csv.cek_certificate));
 }
 
+/* Arm CCA: the root is the platform's key, and there is nothing besides. */
+
+static void cca_make(struct made_chip *c)
+{
+	cca_fixture_init(&c->cca);
+}
+
+static void cca_end(struct made_chip *c)
+{
+	cca_fixture_done(&c->cca);
+}
+
+static void cca_report(struct made_chip *c, const uint8_t *data, struct bytes *report,
+		       struct bytes *aux)
+{
+	struct bytes token;
+
+	memcpy(c->cca.challenge, data, MADE_CHIP_DATA);
+	cca_fixture_token(&c->cca, &token);
+	append(report, token.data, token.len);
+	bytes_done(&token);
+}
+
+/* The platform: of a realm nothing says so. */
+static void cca_debug(struct made_chip *c, bool on)
+{
+	c->cca.lifecycle = on ? 0x4000 : 0x3003;
+}
+
+static const struct x509_pin *cca_root(const struct made_chip *c)
+{
+	return &c->cca.root;
+}
+
+static void cca_endorse(struct made_chip *c, struct endorsements *e)
+{
+	cca_fixture_endorse(&c->cca, e);
+}
+
+static void cca_write(struct made_chip *c, const char *folder)
+{
+	struct bytes pem;
+
+	cca_fixture_public_pem(c->cca.cpak, &pem);
+	write_parts(folder, "root.pem", pem.data, pem.len, "", 0);
+	bytes_done(&pem);
+}
+
 /* Registers */
 
 static bool is_csv(const struct made_chip *c)
@@ -312,6 +362,8 @@ static const struct made_chip_ops chips[] = {
 	{ "tdx", "tdx_guest", tdx_make, tdx_end, tdx_report, tdx_debug, tdx_root, tdx_endorse,
 	  tdx_write },
 	{ "csv", NULL, csv_make, csv_end, csv_report, csv_debug, csv_root, csv_endorse, csv_write },
+	{ "cca", "arm_cca_guest", cca_make, cca_end, cca_report, cca_debug, cca_root, cca_endorse,
+	  cca_write },
 };
 
 struct made_chip *made_chip_new(const char *platform)

@@ -17,7 +17,7 @@ struct made_chip;
 #define MADE_CHIP_MNONCE 16
 #define MADE_CHIP_PAGE	 4096
 
-/* "sev-snp", "tdx", "csv"; NULL: there is none of that name. */
+/* "sev-snp", "tdx", "csv", "cca"; NULL: there is none of that name. */
 struct made_chip *made_chip_new(const char *platform);
 void made_chip_free(struct made_chip *c);
 
