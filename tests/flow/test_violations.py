@@ -80,3 +80,35 @@ def test_a_violation_that_the_policy_allows(lab):
     assayd.wait_for("violation is in the chip's runtime register: foreign_access", 30)
     until("stage 3", lambda: "block-3-key" in lab.released(), 60)
     check("violation" not in reasons(lab, "worker"), reasons(lab, "worker"))
+
+
+def test_readmission_forgives_what_was_refused(lab):
+    """Its counters go on counting; what they had counted before it is not held against it again."""
+    lab.pki()
+    port = free_port()
+    lab.measure("cache", REDIS)
+    lab.policy("cache", "static: {manifest: cache.mtree}\ndynamic: {kernel: {foreign_access: deny}}\n")
+    lab.start_verifier()
+    lab.start_assayd(f"""  - name: cache
+    exec: [{REDIS}, --port, "{port}", --bind, 127.0.0.1, --save, "", --dir, /tmp]
+    user: nobody
+    files: [{REDIS}]
+    measure: {{static: false, dynamic: true}}
+    time_nodes: [{{on: demand}}]
+""")
+    lab.in_state("cache", "running", 60)
+    pid = pid_of(lab, "cache")
+
+    def verdict(number, order):
+        """The verdict on the measurement of that number, which the order asks for."""
+        lab.fleet(order, "cache")
+        return until(f"measurement {number}", lambda: lab.rows(
+            f"select accepted, reasons from evidence where sequence = {number}"), 60)[0]
+
+    check(verdict(1, "demand")[0] == 1, "refused before anybody reached into it")
+    for number in (2, 4):
+        reach_into(pid)
+        accepted, reasons_text = verdict(number, "demand")
+        check(not accepted and "dynamic.kernel.foreign_access" in reasons_text, reasons_text)
+        accepted, reasons_text = verdict(number + 1, "readmit")
+        check(accepted == 1, f"readmitted, and refused again: {reasons_text}")
