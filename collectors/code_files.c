@@ -22,6 +22,8 @@
 /* The same for one that the kernel would have told of: there are bugs that write and tell nobody.
  */
 #define WATCHED_NODES 1024
+/* One that the kernel tells of and that kept its name is looked at by name in so many nodes. */
+#define STAT_NODES 16
 /* ELF objects that are kept, and symbols of all of them. */
 #define OBJECTS_MAX 1024
 #define SYMBOLS_MAX (8U << 20)
@@ -94,6 +96,14 @@ int code_files_new(struct target *t, struct code_files **ret)
 	return 0;
 }
 
+static void forget_names(struct code_file *files, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(files[i].name);
+		files[i].name = NULL;
+	}
+}
+
 void code_files_free(struct code_files *f)
 {
 	if (!f)
@@ -103,6 +113,8 @@ void code_files_free(struct code_files *f)
 	free(f->objects);
 	file_digest_cache_free(f->digests);
 	bytes_done(&f->text);
+	forget_names(f->files, f->n);
+	forget_names(f->before, f->n_before);
 	free(f->files);
 	free(f->before);
 	free(f->index);
@@ -131,6 +143,7 @@ size_t code_files_count(const struct code_files *f)
 void code_files_begin(struct code_files *f)
 {
 	f->node++;
+	forget_names(f->files, f->n);
 	f->n = 0;
 	if (f->index)
 		memset(f->index, 0, f->room_index * sizeof(*f->index));
@@ -387,31 +400,79 @@ int code_files_end(struct code_files *f)
 		f->before = grown;
 		f->room_before = f->room;
 	}
+	forget_names(f->before, f->n_before);
 	if (f->n > 0)
 		memcpy(f->before, f->files, f->n * sizeof(*f->before));
 	f->n_before = f->n;
+	f->n = 0; /* the names are before's now */
 	if (f->n > 1)
 		qsort(f->before, f->n_before, sizeof(*f->before), by_identity);
 	return 0;
+}
+
+/*
+ * The file of the node before under its name, of which the kernel has told no change since; it
+ * would have told of a stamp's. NULL: it has to be asked.
+ */
+static const struct code_file *as_before(const struct code_files *f, const struct code_file *file,
+					 const char *name)
+{
+	const struct code_file *before = file_before(f, file);
+
+	if (!before || !before->name || !file->watched || !before->watched ||
+	    file->changes != before->changes || (file->inode + f->node) % STAT_NODES == 0)
+		return NULL;
+	return strcmp(before->name, name) == 0 ? before : NULL;
+}
+
+/* Keeps what as_before goes by; without memory for it the next node asks. */
+static void keep_file(struct code_file *file, const char *name, const struct stat *st, bool deleted,
+		      const Assay__File *out)
+{
+	if (!file->watched || out->sha256.len != sizeof(file->sha256))
+		return;
+	file->name = strdup(name);
+	file->stat_device = st->st_dev;
+	file->stat_inode = st->st_ino;
+	file->size = (uint64_t)st->st_size;
+	file->deleted = deleted;
+	memcpy(file->sha256, out->sha256.data, sizeof(file->sha256));
 }
 
 static int file_asked(struct code_files *f, struct mi *mi, int proc_fd,
 		      const struct proc_mapping *m, char *name, const struct system *s,
 		      struct code_file *ret, const char **why)
 {
-	char link[PATH_MAX + 32];
-	const struct object *known;
+	char link[PATH_MAX + 32], shown[PATH_MAX + 16];
+	const struct code_file *before;
+	const struct object *known = NULL;
 	Assay__File *file;
 	struct digest d;
 	struct stat st;
 	bool gone, fresh;
 	int r;
 
-	if (!find_link(proc_fd, m, name, link, sizeof(link), &st)) {
-		*why = "a mapped file could not be looked at";
-		st = (struct stat){ .st_dev = m->device, .st_ino = m->inode };
+	strcpy(shown, name);
+	fresh = is_due(f, ret);
+	before = fresh ? NULL : as_before(f, ret, name);
+	if (before &&
+	    digest_from(HASH_SHA256, view_of(before->sha256, sizeof(before->sha256)), &d) == 0)
+		known = object_known(f, &d);
+	if (known) {
+		st = (struct stat){ .st_dev = before->stat_device,
+				    .st_ino = before->stat_inode,
+				    .st_size = (off_t)before->size,
+				    .st_mode = S_IFREG };
+		gone = before->deleted;
+		if (gone)
+			name[strlen(name) - strlen(" (deleted)")] = '\0';
+	} else {
+		if (!find_link(proc_fd, m, name, link, sizeof(link), &st)) {
+			*why = "a mapped file could not be looked at";
+			st = (struct stat){ .st_dev = m->device, .st_ino = m->inode };
+		}
+		gone = target_path_deleted(proc_fd, name, &st);
 	}
-	gone = target_path_deleted(proc_fd, name, &st);
 	r = mi_file(mi, st.st_dev, st.st_ino, name, &ret->file, &file);
 	if (r < 0)
 		return r;
@@ -422,17 +483,21 @@ static int file_asked(struct code_files *f, struct mi *mi, int proc_fd,
 		r = mi_text(mi, s->type, &file->filesystem);
 	if (r < 0)
 		return r;
-	fresh = is_due(f, ret);
 	if (*file->error)
 		return 0;
-	known = !fresh && file_digest_known(f->digests, &st, &d) ? object_known(f, &d) : NULL;
+	if (!known && !fresh && file_digest_known(f->digests, &st, &d))
+		known = object_known(f, &d);
 	if (known) {
 		ret->object = known->object;
-		return mi_bytes(mi, digest_view(&d), &file->sha256);
+		r = mi_bytes(mi, digest_view(&d), &file->sha256);
+	} else if (S_ISREG(st.st_mode)) {
+		r = digest_file(f, mi, proc_fd, link, fresh, file, &ret->object, why);
+	} else {
+		return mi_text(mi, "not a regular file", &file->error);
 	}
-	if (S_ISREG(st.st_mode))
-		return digest_file(f, mi, proc_fd, link, fresh, file, &ret->object, why);
-	return mi_text(mi, "not a regular file", &file->error);
+	if (r == 0)
+		keep_file(ret, shown, &st, gone, file);
+	return r;
 }
 
 int code_files_of(struct code_files *f, struct mi *mi, int proc_fd, const struct proc_mapping *m,
@@ -456,8 +521,10 @@ int code_files_of(struct code_files *f, struct mi *mi, int proc_fd, const struct
 		r = file_asked(f, mi, proc_fd, m, name, &s, &file, why);
 	if (r == 0 && f->n == f->room)
 		r = index_grow(f);
-	if (r < 0)
+	if (r < 0) {
+		free(file.name);
 		return r;
+	}
 	*index_place(f, m->device, m->inode) = (uint32_t)f->n + 1;
 	f->files[f->n] = file;
 	*ret = f->n++;

@@ -26,6 +26,11 @@ struct code_file {
 	const struct elf_object *object; /* NULL: not an ELF file that can be looked at */
 	bool watched;			 /* the kernel tells of changes to it */
 	uint64_t changes;		 /* their number, from before it was hashed */
+	/* What the next node need not ask again while nothing changed; name NULL: it has to. */
+	char *name; /* as the mapping has it */
+	uint64_t stat_device, stat_inode, size;
+	bool deleted;
+	uint8_t sha256[32];
 };
 
 /* Files by device and inode, digests and ELF objects by content; code_files.c. */
