@@ -214,6 +214,49 @@ static void judge_require(const struct judging *j, const struct policy_kernel *k
 	judge_end(&c);
 }
 
+static bool guards(const Assay__Guard *g, const char *part)
+{
+	for (size_t i = 0; g && i < g->n_active; i++) {
+		if (strcmp(judge_text(g->active[i]), part) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What assayd must protect on that machine, and why it does not. */
+static void judge_guard(const struct judging *j, const struct policy_kernel *k)
+{
+	const Assay__KernelEvents *item = j->mi->kernel;
+	const char *why = "assayd is not told to (protect in its configuration)";
+	struct judge_check c;
+
+	if (!judge_begin(&c, j, &k->rule, JUDGE_VALUE, "dynamic.kernel.guard",
+			 "assayd protects what is listed", item))
+		return;
+	if (item->guard && judge_text(item->guard->why_not)[0])
+		why = judge_text(item->guard->why_not);
+	for (size_t i = 0; i < k->n_guard; i++) {
+		if (!guards(item->guard, k->guard[i]))
+			judge_fail(&c, "%s is not protected: %s", k->guard[i], why);
+	}
+	judge_end(&c);
+}
+
+/* Who was refused last; the other kinds of refusal are looking at state, which does not count. */
+static const Assay__GuardDenial *last_denied(const Assay__Guard *g)
+{
+	const Assay__GuardDenial *last = NULL;
+
+	for (size_t i = 0; g && i < g->n_denials; i++) {
+		const Assay__GuardDenial *d = g->denials[i];
+
+		if (strcmp(judge_text(d->kind), "look") != 0 &&
+		    (!last || d->boottime_ns > last->boottime_ns))
+			last = d;
+	}
+	return last;
+}
+
 /* Events that a policy can deny: by their counters, which lose nothing. */
 const struct judge_kernel_rule judge_kernel_rules[KERNEL_RULES] = {
 	[KERNEL_WX_MEMORY] = { "dynamic.kernel.wx_memory",
@@ -264,6 +307,10 @@ const struct judge_kernel_rule judge_kernel_rules[KERNEL_RULES] = {
 			 "nobody else gives the kernel programs",
 			 { "bpf_calls" },
 			 { NULL } },
+	[KERNEL_GUARD_DENIED] = { "dynamic.kernel.guard_denied",
+				  "nobody tries what assayd's guard refuses",
+				  { "guard_denied" },
+				  { NULL } },
 };
 
 /* True of an exec with the note "memfd" for the counter "exec_memfd". */
@@ -308,6 +355,7 @@ static void judge_event(const struct judging *j, const struct policy_kernel *k,
 {
 	struct policy_rule rule = judge_setting(k->events[which], &k->rule);
 	const Assay__KernelEvents *item = j->mi->kernel;
+	const Assay__GuardDenial *denied;
 	const Assay__KernelEvent *e;
 	struct judge_check c;
 	uint64_t n = 0;
@@ -325,7 +373,11 @@ static void judge_event(const struct judging *j, const struct policy_kernel *k,
 			judge_unchecked(&c, "%s is not counted on that machine", kind);
 	}
 	e = n > 0 ? last_of(item, which) : NULL;
-	if (e)
+	denied = which == KERNEL_GUARD_DENIED && n > 0 ? last_denied(item->guard) : NULL;
+	if (denied)
+		judge_fail(&c, "%llu, the last: %s, by process %u (%s)", (unsigned long long)n,
+			   judge_text(denied->kind), denied->actor, judge_text(denied->comm));
+	else if (e)
 		judge_fail(&c, "%llu, the last known: %s, process %u, by process %u, %s",
 			   (unsigned long long)n, judge_text(e->kind), e->pid,
 			   e->actor ? e->actor : e->pid, judge_text(e->detail));
@@ -354,3 +406,5 @@ void judge_kernel(const struct judging *j)
 	if (k->n_require > 0)
 		judge_require(j, k);
 }
+	if (k->n_guard > 0)
+		judge_guard(j, k);

@@ -162,6 +162,8 @@ static const cyaml_schema_field_t kernel_fields[] = {
 	KERNEL_EVENT("userfaultfd", KERNEL_USERFAULTFD),
 	KERNEL_EVENT("assayd_access", KERNEL_ASSAYD_ACCESS),
 	KERNEL_EVENT("bpf", KERNEL_BPF),
+	KERNEL_EVENT("guard_denied", KERNEL_GUARD_DENIED),
+	FORM_TEXTS("guard", struct policy_kernel, guard, n_guard, POLICY_LIST_MAX),
 	FORM_PART("exec", struct policy_kernel, exec, paths_fields),
 	FORM_TEXTS("require", struct policy_kernel, require, n_require, POLICY_LIST_MAX),
 	CYAML_FIELD_END,

@@ -148,6 +148,7 @@ enum policy_kernel_rule {
 	KERNEL_USERFAULTFD,
 	KERNEL_ASSAYD_ACCESS,
 	KERNEL_BPF,
+	KERNEL_GUARD_DENIED,
 	KERNEL_RULES,
 };
 
@@ -159,6 +160,8 @@ struct policy_kernel {
 	struct policy_paths *exec;
 	char **require;
 	uint32_t n_require;
+	char **guard; /* parts that assayd must protect */
+	uint32_t n_guard;
 };
 
 struct policy_dynamic {

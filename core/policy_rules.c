@@ -349,8 +349,26 @@ static void read_processes(struct reading *x, struct policy_processes *p)
 	}
 }
 
+static void read_guard(struct reading *x, const struct policy_kernel *k)
+{
+	static const char *const parts[] = { "self", "files", "chip" };
+	char path[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
+
+	for (size_t i = 0; i < k->n_guard; i++) {
+		bool known = false;
+
+		for (size_t n = 0; n < ARRAY_LEN(parts) && !known; n++)
+			known = strcmp(parts[n], k->guard[i]) == 0;
+		snprintf(path, sizeof(path), "dynamic.kernel.guard[%zu]", i);
+		if (!known)
+			yamldoc_problem(x->d, path, "expected one of self, files, chip, found %s",
+					yamldoc_quoted(k->guard[i], found));
+	}
+}
+
 static void read_kernel(struct reading *x, struct policy_kernel *k)
 {
+	read_guard(x, k);
 	read_limit(x, "dynamic.kernel.lost", k->lost, &k->rule, quantity_count, QUANTITY_COUNT);
 	if (!k->exec)
 		return;

@@ -260,10 +260,56 @@ static void all_counted(struct mi *mi)
 		"foreign_environ", "foreign_maps",   "signal",	   "exec_memfd",
 		"exec_deleted",	 "exec_tmpfs",	   "io_uring",	   "credentials",
 		"exec_privileged", "userfaultfd",    "assayd_access", "bpf_calls",
+		"guard_denied",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		assert_int_equal(add_counter(mi, kinds[i], 0), 0);
+}
+
+static Assay__Guard *guard(struct mi *mi, const char *active)
+{
+	Assay__Guard *g = MI_MESSAGE(mi, Assay__Guard, assay__guard__init);
+
+	assert_non_null(g);
+	assert_int_equal(mi_push(mi, &g->n_wanted, &g->wanted, (char *)"self"), 0);
+	if (active)
+		assert_int_equal(mi_push(mi, &g->n_active, &g->active, (char *)active), 0);
+	else
+		g->why_not = (char *)"the kernel does not ask its programs";
+	mi->msg->kernel->guard = g;
+	return g;
+}
+
+static void guarded(struct mi *mi)
+{
+	guard(mi, "self");
+}
+
+static void guarded_in_vain(struct mi *mi)
+{
+	guard(mi, NULL);
+}
+
+static void somebody_tried(struct mi *mi)
+{
+	static const struct {
+		const char *kind, *comm;
+	} denials[] = { { "signal", "pkill" }, { "look", "ps" } };
+	Assay__Guard *g = guard(mi, "self");
+
+	for (size_t i = 0; i < ARRAY_LEN(denials); i++) {
+		Assay__GuardDenial *d =
+			MI_MESSAGE(mi, Assay__GuardDenial, assay__guard_denial__init);
+
+		assert_non_null(d);
+		d->kind = (char *)denials[i].kind;
+		d->comm = (char *)denials[i].comm;
+		d->actor = 77;
+		d->boottime_ns = i;
+		assert_int_equal(mi_push(mi, &g->n_denials, &g->denials, d), 0);
+	}
+	assert_int_equal(add_counter(mi, "guard_denied", 3), 0);
 }
 
 static void wx_memory(struct mi *mi)
@@ -722,6 +768,20 @@ static const struct {
 	{ "none: bpf", "kernel: {bpf: deny}", all_counted, PASSES, NULL, NULL },
 	{ "some: bpf", "kernel: {bpf: deny}", other_events, FAILS,
 	  "dynamic.kernel.bpf", "without detail" },
+	{ "what assayd protects", "kernel: {guard: [self]}", guarded, PASSES, NULL, NULL },
+	{ "what it does not protect", "kernel: {guard: [self, chip]}", guarded, FAILS,
+	  "dynamic.kernel.guard", "chip is not protected: assayd is not told to" },
+	{ "what it cannot protect", "kernel: {guard: [self]}", guarded_in_vain, FAILS,
+	  "dynamic.kernel.guard", "self is not protected: the kernel does not ask" },
+	{ "nothing is protected", "kernel: {guard: [files]}", UNCHANGED, FAILS,
+	  "dynamic.kernel.guard", "files is not protected" },
+	{ "none: guard_denied", "kernel: {guard_denied: deny}", all_counted, PASSES, NULL, NULL },
+	{ "some: guard_denied", "kernel: {guard_denied: deny}", somebody_tried, FAILS,
+	  "dynamic.kernel.guard_denied", "3, the last: signal, by process 77 (pkill)" },
+	{ "attempts that only warn", "kernel: {guard_denied: warn}", somebody_tried, WARNS,
+	  "dynamic.kernel.guard_denied", "3" },
+	{ "refusals that nobody counts", "kernel: {guard_denied: deny}", UNCHANGED, UNCHECKED,
+	  "dynamic.kernel.guard_denied", "not counted" },
 	{ "what is not covered, and why", "kernel: {require: [T15]}", not_covered, FAILS,
 	  "dynamic.kernel.require", "T15 is not covered: needs hooks: full" },
 	{ "what is covered", "kernel: {require: [M01]}", UNCHANGED, PASSES, NULL, NULL },
