@@ -405,6 +405,6 @@ void judge_kernel(const struct judging *j)
 	}
 	if (k->n_require > 0)
 		judge_require(j, k);
-}
 	if (k->n_guard > 0)
 		judge_guard(j, k);
+}
