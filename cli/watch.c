@@ -167,6 +167,9 @@ static int collect(struct watch *x, uint64_t previous_ns)
 		if (r < 0)
 			return r;
 	}
+	r = target_settle(x->target, x->mi);
+	if (r < 0)
+		return r;
 	return x->mi->msg->n_processes > 0 ? 0 : -ESRCH;
 }
 

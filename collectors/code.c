@@ -357,8 +357,13 @@ static int collect_process(struct code *x, struct mi *mi, size_t i, Assay__Code 
 		return -ENOMEM;
 	g.out->pid = (uint32_t)p->pid;
 	r = scan_process(&g, p, target_detail(x->target, i)->executable);
+	if (r < 0)
+		return r;
+	/* Half of it is no measurement; that it ended the events tell. */
+	if (*g.out->error && target_process_ended(p))
+		return 0;
 	*why = g.why;
-	return r < 0 ? r : mi_push(mi, &code->n_processes, &code->processes, g.out);
+	return mi_push(mi, &code->n_processes, &code->processes, g.out);
 }
 
 /* Files that one process can write to while another, or the same, has them as code. */
@@ -438,7 +443,7 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 	if (r < 0)
 		return r;
 	if (!x->target->scan_complete && !why)
-		why = "processes came or went during the scan";
+		why = "processes came faster than they could be listed";
 	return mi_status(mi, c->ops->name,
 			 why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
 			     : ASSAY__COLLECTOR_STATUS__STATE__COMPLETE,

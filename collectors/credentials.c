@@ -337,7 +337,7 @@ static int gather(struct credentials *x, struct scan *iterators)
 		r = write_apart(x);
 	for (size_t i = 0; i < n; i++) {
 		x->now[i].pid = x->target->processes[i].pid; /* in order, seen or not */
-		if (!seen[i])
+		if (!seen[i] && !target_process_ended(&x->target->processes[i]))
 			x->why = "a process ended before its threads were looked at";
 	}
 	forget_executed(x->executed, x->n_executed);
@@ -371,7 +371,7 @@ static int credentials_collect(struct collector *c, const struct collector_time 
 		return mi_status(mi, c->ops->name, ASSAY__COLLECTOR_STATUS__STATE__FAILED,
 				 "the iterator over threads broke off");
 	if (!x->target->scan_complete && !x->why)
-		x->why = "processes came or went during the scan";
+		x->why = "processes came faster than they could be listed";
 	return mi_status(mi, c->ops->name,
 			 x->why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
 				: ASSAY__COLLECTOR_STATUS__STATE__COMPLETE,

@@ -271,13 +271,13 @@ static int environment_collect(struct collector *c, const struct collector_time 
 			r = add_process(x, mi, out, p, &why);
 		else if (r == -EMSGSIZE)
 			why = "the environment of a process is larger than is recorded";
-		else if (r != -ENOMEM)
+		else if (r != -ENOMEM && !target_process_ended(p))
 			why = "the environment of a process could not be read";
 		if (r == -ENOMEM)
 			return r;
 	}
 	if (!x->target->scan_complete && !why)
-		why = "processes came or went during the scan";
+		why = "processes came faster than they could be listed";
 	return mi_status(mi, c->ops->name,
 			 why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
 			     : ASSAY__COLLECTOR_STATUS__STATE__COMPLETE,

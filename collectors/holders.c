@@ -355,7 +355,7 @@ static int holders_collect(struct collector *c, const struct collector_time *tim
 	if (!x.d->complete)
 		why = "not every descriptor could be looked at";
 	else if (!h->target->scan_complete)
-		why = "processes came or went during the scan";
+		why = "processes came faster than they could be listed";
 	return mi_status(mi, c->ops->name,
 			 why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
 			     : ASSAY__COLLECTOR_STATUS__STATE__COMPLETE,

@@ -492,6 +492,8 @@ static int gather_sockets(struct gathering *g)
 		r = space_of(x, i, &s);
 		if (r == -ENOMEM)
 			return r;
+		if ((r < 0 || !s) && target_process_ended(&x->target->processes[i]))
+			continue;
 		if (r < 0 || !s) {
 			g->why = "a network namespace of the application could not be looked into";
 			continue;
@@ -585,7 +587,7 @@ static int network_collect(struct collector *c, const struct collector_time *tim
 		qsort(g.out->listeners, g.out->n_listeners, sizeof(*g.out->listeners), by_address);
 	add_traffic(&g);
 	if (!x->target->scan_complete && !g.why)
-		g.why = "processes came or went during the scan";
+		g.why = "processes came faster than they could be listed";
 	return mi_status(mi, c->ops->name,
 			 g.why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
 			       : ASSAY__COLLECTOR_STATUS__STATE__COMPLETE,

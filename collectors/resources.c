@@ -209,7 +209,7 @@ static int resources_collect(struct collector *c, const struct collector_time *t
 	out->cpu_share_milli = share_of(x, time->boottime_ns, out->cpu_ns);
 	mi->msg->resources = out;
 	if (!t->scan_complete && !why)
-		why = "processes came or went during the scan";
+		why = "processes came faster than they could be listed";
 	return mi_status(mi, c->ops->name,
 			 why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
 			     : ASSAY__COLLECTOR_STATUS__STATE__COMPLETE,

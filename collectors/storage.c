@@ -284,7 +284,8 @@ static int gather_io(struct gathering *g, bool *complete)
 		return -ENOMEM;
 	for (size_t i = 0; i < t->n_processes; i++) {
 		if (!read_io(&t->processes[i], &now[n])) {
-			*complete = false;
+			if (!target_process_ended(&t->processes[i]))
+				*complete = false;
 			continue;
 		}
 		read += now[n].read;
@@ -335,7 +336,7 @@ static int storage_collect(struct collector *c, const struct collector_time *tim
 	else if (missing)
 		why = "a configured path is not there";
 	else if (!x->target->scan_complete)
-		why = "processes came or went during the scan";
+		why = "processes came faster than they could be listed";
 	return mi_status(mi, c->ops->name,
 			 why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
 			     : ASSAY__COLLECTOR_STATUS__STATE__COMPLETE,

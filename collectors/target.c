@@ -492,6 +492,36 @@ static int write_process(const struct target_process *p, struct target_detail *d
 	return mi_push(mi, &mi->msg->n_processes, &mi->msg->processes, out);
 }
 
+/* Times that the list is taken until nobody is in it who was not opened. */
+#define LIST_TRIES 8
+
+/* Every process that the list has by now is in the snapshot; that some ended is no matter. */
+static bool snapshot_has_all(const struct target_state *s)
+{
+	const struct target *t = &s->base;
+	size_t at = 0;
+
+	for (size_t i = 0; i < s->n_pids; i++) {
+		while (at < t->n_processes && t->processes[at].pid < s->pids[i])
+			at++;
+		if (at == t->n_processes || t->processes[at].pid != s->pids[i])
+			return false;
+	}
+	return true;
+}
+
+int target_pids_now(struct target *t, const pid_t **ret, size_t *ret_n)
+{
+	struct target_state *s = state_of(t);
+	bool changed;
+	int r;
+
+	r = list_pids(s, &changed);
+	*ret = s->pids;
+	*ret_n = s->n_pids;
+	return r;
+}
+
 int target_scan(struct target *t, uint64_t now_boottime_ns, struct mi *mi)
 {
 	struct target_state *s = state_of(t);
@@ -506,15 +536,14 @@ int target_scan(struct target *t, uint64_t now_boottime_ns, struct mi *mi)
 	r = list_pids(s, &changed);
 	if (r < 0)
 		return r;
-	/* A process that came or went is caught up with once; more than once is said. */
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < LIST_TRIES; i++) {
 		r = take_snapshot(s, &lost);
 		if (r < 0)
 			return r;
 		r = list_pids(s, &changed);
 		if (r < 0)
 			return r;
-		t->scan_complete = !changed && !lost;
+		t->scan_complete = snapshot_has_all(s);
 		if (t->scan_complete)
 			break;
 	}
@@ -533,7 +562,7 @@ int target_scan(struct target *t, uint64_t now_boottime_ns, struct mi *mi)
 				 "the application has more processes than are measured");
 	if (!t->scan_complete)
 		return mi_status(mi, "processes", ASSAY__COLLECTOR_STATUS__STATE__PARTIAL,
-				 "processes came or went during the scan");
+				 "processes came faster than they could be listed");
 	return 0;
 }
 

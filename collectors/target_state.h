@@ -61,6 +61,12 @@ bool target_path_deleted(int proc_fd, char *path, const struct stat *st);
  */
 MUST_CHECK int target_iterators(struct target *t, struct scan **ret, const char **ret_why);
 
+/* True if the process has ended since it was scanned, waited for or not. */
+bool target_process_ended(const struct target_process *p);
+
+/* The processes of just now, in order; lent until the list is next taken. -ENOMEM, or as reading. */
+MUST_CHECK int target_pids_now(struct target *t, const pid_t **ret, size_t *ret_n);
+
 static inline const struct target_detail *target_detail(const struct target *t, size_t i)
 {
 	return &((const struct target_state *)t)->details[i];

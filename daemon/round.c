@@ -174,6 +174,8 @@ static int collect(struct round *r)
 		e = target_scan(a->target, r->taken_boottime_ns, r->mi);
 	for (size_t i = 0; e == 0 && i < a->n_collectors; i++)
 		e = a->collectors[i]->ops->collect(a->collectors[i], &time, r->mi);
+	if (e == 0)
+		e = target_settle(a->target, r->mi);
 	if (e < 0)
 		schedule_give_back(a->schedule, node);
 	return e;

@@ -78,7 +78,7 @@ struct target {
 	/* Snapshot, in order of pid, that target_scan makes at the beginning of a time node. */
 	struct target_process *processes;
 	size_t n_processes, room;
-	bool scan_complete; /* false: a process came or went while scanning, more than once */
+	bool scan_complete; /* false: processes came faster than they could be listed */
 	uint64_t scanned_boottime_ns, previous_scan_boottime_ns;
 	uint64_t longest_scan_gap_ns;
 };
@@ -102,6 +102,12 @@ void target_restart(struct target *t);
 
 /* Takes the snapshot and writes Mi.processes. -ENOMEM, or what reading the cgroup gave. */
 MUST_CHECK int target_scan(struct target *t, uint64_t now_boottime_ns, struct mi *mi);
+
+/*
+ * After the collectors: takes the processes that ended meanwhile out of the MI. Where one moved on
+ * to a child that was not measured, every item is only partly known. -ENOMEM, or as target_scan.
+ */
+MUST_CHECK int target_settle(struct target *t, struct mi *mi);
 
 /* True if the process (by the identity that pidfd_or_pid's /proc shows) belongs to the application. */
 bool target_has(struct target *t, pid_t pid);

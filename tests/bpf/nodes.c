@@ -20,6 +20,7 @@ char directory[64];
 char log_path[96];
 static struct mi *mi;
 static uint64_t previous_ns;
+void (*node_between)(void);
 
 static const char *const storage_paths[] = { directory };
 static const char *const recorded[] = { "LD_*", "COLOUR" };
@@ -80,11 +81,14 @@ const Assay__Mi *node(void)
 
 	assert_int_equal(mi_new(&made), 0);
 	assert_int_equal(target_scan(app.target, time.boottime_ns, made), 0);
+	if (node_between)
+		node_between();
 	for (size_t i = 0; collector_table[i]; i++) {
 		if (collectors[i])
 			assert_int_equal(collector_table[i]->collect(collectors[i], &time, made),
 					 0);
 	}
+	assert_int_equal(target_settle(app.target, made), 0);
 	previous_ns = time.boottime_ns;
 	assert_int_equal(mi_pack(made, &packed), 0);
 	mi_free(mi);

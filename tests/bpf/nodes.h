@@ -23,6 +23,9 @@ int nodes_teardown(void **state);
 /* One time node: scan, collect, and what the verifier gets of it. Good until the next. */
 const Assay__Mi *node(void);
 
+/* Done in it once the processes are listed, before anything of them is looked at; NULL: nothing. */
+extern void (*node_between)(void);
+
 void assert_state(const Assay__Mi *m, const char *name, Assay__CollectorStatus__State expected);
 
 /* Lets the application end, which must end well. */
