@@ -238,6 +238,19 @@ int BPF_PROG(on_capable, const struct cred *cred, struct user_namespace *target_
 }
 
 /*
+ * Why security_ptrace_access_check, where there is no tracepoint cap_capable (before 6.14): the same
+ * ways end in it, with the target in hand and whether or not a capability is asked for. At its way
+ * out, because what another LSM refused did not happen.
+ */
+SEC("fexit/security_ptrace_access_check")
+int BPF_PROG(on_access_check, struct task_struct *child, unsigned int mode, int refused)
+{
+	if (refused == 0 && current_tgid() != self_tgid)
+		foreign(BPF_CORE_READ(child, tgid), access_class(ctx));
+	return 0;
+}
+
+/*
  * Two signals tell of tracing where no capability is needed because the user is the same: the
  * SIGSTOP that PTRACE_ATTACH sends as the kernel, and the SIGCHLD by which a traced process tells
  * a tracer outside that it stopped. A tracer that seizes and ignores SIGCHLD causes neither.

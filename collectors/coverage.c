@@ -137,6 +137,28 @@ static bool scan_failed(const struct mi *mi, const char *name)
 	return false;
 }
 
+/* Older kernels lack the first; the second then sees the same. */
+static const struct {
+	const char *hook, *other;
+} stand_ins[] = {
+	{ "cap_capable", "security_ptrace_access_check" },
+	{ "inode_set_ctime_to_ts", "writeback_mark_inode_dirty" },
+	{ "ctime_ns_xchg", "writeback_mark_inode_dirty" },
+	{ "ctime_xchg_skip", "writeback_mark_inode_dirty" },
+};
+
+static const struct follow_hook *hook_of(const struct follow *f, const char *name)
+{
+	const struct follow_hook *h = follow_hook_named(f, name), *other;
+
+	for (size_t i = 0; i < ARRAY_LEN(stand_ins) && h && !h->attached; i++) {
+		other = follow_hook_named(f, stand_ins[i].other);
+		if (strcmp(stand_ins[i].hook, name) == 0 && other && other->attached)
+			return other;
+	}
+	return h;
+}
+
 /* NULL: the row is covered. */
 static int why_not(const struct follow *f, struct mi *mi, const struct row *row, char **ret)
 {
@@ -148,7 +170,7 @@ static int why_not(const struct follow *f, struct mi *mi, const struct row *row,
 	if (row->scan && scan_failed(mi, row->scan))
 		return mi_printf(mi, ret, "the scan failed: %s", row->scan);
 	for (size_t i = 0; i < NEEDS_MAX && row->hooks[i]; i++) {
-		const struct follow_hook *h = f ? follow_hook_named(f, row->hooks[i]) : NULL;
+		const struct follow_hook *h = f ? hook_of(f, row->hooks[i]) : NULL;
 
 		if (!f)
 			return mi_text(mi, "eBPF is not used", ret);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <bpf/btf.h>
 #include <errno.h>
 #include <string.h>
 
@@ -26,6 +27,8 @@ const struct follow_program follow_programs[FOLLOW_HOOKS] = {
 	TRACE("ctime_xchg_skip", "on_ctime_same"),
 	{ "writeback_mark_inode_dirty", "on_inode_dirty", FOLLOW_PLACE_TRACE, false,
 	  "ctime_ns_xchg" },
+	{ "security_ptrace_access_check", "on_access_check", FOLLOW_PLACE_FUNCTION, false,
+	  "cap_capable" },
 	{ "perf_mmap2", NULL, FOLLOW_PLACE_PERF, false, NULL },
 	CGROUP("cgroup_skb/egress", "on_egress"),
 	CGROUP("cgroup_skb/ingress", "on_ingress"),
@@ -244,27 +247,6 @@ static int load_with(struct follow *f, size_t ring_bytes, uint64_t wanted,
 	return 0;
 }
 
-/* Rows as they are before anything is tried. Returns the hooks whose programs are to be loaded. */
-static uint64_t begin_rows(struct follow *f)
-{
-	uint64_t wanted = 0;
-
-	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
-		const struct follow_program *p = &follow_programs[i];
-		struct follow_hook *h = &f->hooks[i];
-
-		h->name = p->hook;
-		h->wanted = p->hook && (!p->full || f->full) && !p->only_without;
-		snprintf(h->why_not, sizeof(h->why_not), "%s",
-			 p->only_without		   ? "another hook sees the same" :
-			 p->place == FOLLOW_PLACE_CGROUP ? CGROUP_LATER :
-							   "hooks: full is not configured");
-		if (h->wanted && first_of_program(i))
-			wanted |= 1ULL << i;
-	}
-	return wanted;
-}
-
 static size_t row_of(const char *hook)
 {
 	size_t i = 0;
@@ -272,6 +254,49 @@ static size_t row_of(const char *hook)
 	while (strcmp(follow_programs[i].hook, hook) != 0)
 		i++;
 	return i;
+}
+
+/* Whether the kernel's types know the hook. What cannot be known from them is to be tried. */
+static bool is_known(const struct btf *kernel, const struct follow_program *p)
+{
+	char name[64];
+
+	if (!kernel || (p->place != FOLLOW_PLACE_TRACE && p->place != FOLLOW_PLACE_FUNCTION))
+		return true;
+	if (p->place == FOLLOW_PLACE_FUNCTION)
+		return btf__find_by_name_kind(kernel, p->hook, BTF_KIND_FUNC) > 0;
+	snprintf(name, sizeof(name), "btf_trace_%s", p->hook);
+	return btf__find_by_name_kind(kernel, name, BTF_KIND_TYPEDEF) > 0;
+}
+
+/*
+ * Rows as they are before anything is tried. Returns the hooks whose programs are to be loaded: to
+ * load all at once fails for one that the kernel does not have, and that takes long to sort out.
+ */
+static uint64_t begin_rows(struct follow *f)
+{
+	struct btf *kernel = btf__load_vmlinux_btf();
+	uint64_t wanted = 0;
+
+	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
+		const struct follow_program *p = &follow_programs[i];
+		const char *better = p->only_without;
+		struct follow_hook *h = &f->hooks[i];
+
+		h->name = p->hook;
+		h->wanted = p->hook && (!p->full || f->full) &&
+			    (!better || !is_known(kernel, &follow_programs[row_of(better)]));
+		snprintf(h->why_not, sizeof(h->why_not), "%s",
+			 better			   ? "another hook sees the same" :
+			 p->place == FOLLOW_PLACE_CGROUP ? CGROUP_LATER :
+							   "hooks: full is not configured");
+		if (h->wanted && !is_known(kernel, p))
+			hook_why_not(h, -ENOENT);
+		else if (h->wanted && first_of_program(i))
+			wanted |= 1ULL << i;
+	}
+	btf__free(kernel);
+	return wanted;
 }
 
 /* Each program alone, which asks the kernel itself rather than its version what it can do. */

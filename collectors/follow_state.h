@@ -11,7 +11,7 @@
 
 /* Inside follow_*.c only. */
 
-#define FOLLOW_HOOKS	    38
+#define FOLLOW_HOOKS	    39
 #define FOLLOW_CGROUP_HOOKS 3
 
 /* Files watched for one application, from one source, in order and no file twice. */
@@ -77,6 +77,7 @@ struct follow {
 
 enum follow_place {
 	FOLLOW_PLACE_TRACE,   /* a tracepoint, with the types of the kernel */
+	FOLLOW_PLACE_FUNCTION, /* the way out of a kernel function */
 	FOLLOW_PLACE_SYSCALL, /* the way out of one system call; several share a program */
 	FOLLOW_PLACE_CGROUP,  /* attached to each application's cgroup, not once */
 	FOLLOW_PLACE_PERF,    /* no program: perf's own records */

@@ -102,7 +102,7 @@ static bool is_counted(const struct follow *f, uint32_t kind)
 	case FOLLOW_SIGNAL:
 		return any_attached(f, HOOKS("signal_generate"));
 	case FOLLOW_FOREIGN:
-		return any_attached(f, HOOKS("cap_capable"));
+		return any_attached(f, HOOKS("cap_capable", "security_ptrace_access_check"));
 	case FOLLOW_FILE_CHANGED:
 		return any_attached(f, HOOKS("writeback_dirty_folio")) &&
 		       any_attached(f, HOOKS("ctime_ns_xchg", "writeback_mark_inode_dirty"));

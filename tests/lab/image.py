@@ -79,7 +79,7 @@ class Initramfs:
     """A tree that is put together, then packed; the same content makes the same bytes."""
 
     def __init__(self):
-        self._holder = tempfile.TemporaryDirectory(prefix="assay-lab-")
+        self._holder = tempfile.TemporaryDirectory(prefix="assay-machine-")
         self.root = self._holder.name
         self.add(tool("busybox"), "/bin/busybox")
         self.add(os.path.join(HERE, "init"), "/init")

@@ -18,7 +18,7 @@ class Machine:
     def __init__(self, kernel, initramfs, lsm="lockdown,capability,yama,bpf", limit=600, memory=1024):
         self.events, self.ended = [], False
         begin = time.monotonic()
-        with tempfile.TemporaryDirectory(prefix="assay-lab-") as directory:
+        with tempfile.TemporaryDirectory(prefix="assay-machine-") as directory:
             console = os.path.join(directory, "console")
             command = [tool("qemu-system-x86_64"), "-nodefaults", "-display", "none", "-no-reboot",
                        "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max",
