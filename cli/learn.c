@@ -176,7 +176,7 @@ static int check(const struct lesson *x, const struct learn *l, const struct byt
 		if (r < 0)
 			return EXIT_ENVIRONMENT;
 		appraisal_init(&a);
-		policy_judge_dynamic(p, mi, same_run(previous, mi) ? previous : NULL, &a);
+		policy_judge_dynamic(p, mi, same_run(previous, mi) ? previous : NULL, 0, &a);
 		appraisal_finish(&a);
 		if (!appraisal_accepted(&a) && a.n > 0)
 			tell(x->mis.items[i].name, &a, &told);

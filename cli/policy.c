@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <string.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "command.h"
 #include "output.h"
+#include "quantity.h"
 #include "terminal.h"
 
 CLEANUP_FUNCTION(struct policy *, policy_free)
@@ -26,12 +28,12 @@ static int read_file(const char *path, size_t max, struct bytes *ret)
 	return r;
 }
 
-/* The manifest that the policy names, relative to the policy's own place. */
-static int attach_manifest(struct policy *p, const char *policy_path)
+/* A manifest that the policy names, relative to the policy's own place: of an update, or (-1) of
+ * all. */
+static int attach(struct policy *p, const char *policy_path, const char *name, int update)
 {
 	CLEANUP(bytes_cleanup) struct bytes text = BYTES_INIT(0);
 	CLEANUP(cleanup_mem) char *path = NULL, *error = NULL;
-	const char *name = policy_manifest_file(p);
 	const char *slash = strrchr(policy_path, '/');
 	int r;
 
@@ -43,7 +45,10 @@ static int attach_manifest(struct policy *p, const char *policy_path)
 		r = asprintf(&path, "%.*s/%s", (int)(slash - policy_path), policy_path, name);
 	if (r < 0 || read_file(path, MANIFEST_MAX, &text) < 0)
 		return EXIT_ENVIRONMENT;
-	r = policy_attach_manifest(p, bytes_view(&text), &error);
+	if (update < 0)
+		r = policy_attach_manifest(p, bytes_view(&text), &error);
+	else
+		r = policy_attach_update(p, (size_t)update, bytes_view(&text), &error);
 	if (r < 0) {
 		terminal_error("%s: %s", path, error ? error : strerror(-r));
 		return EXIT_WRONG_USE;
@@ -65,7 +70,9 @@ static int load(const char *path, struct policy **ret)
 		fputs(error ? error : strerror(-r), stderr);
 		return EXIT_WRONG_USE;
 	}
-	status = attach_manifest(p, path);
+	status = attach(p, path, policy_manifest_file(p), -1);
+	for (size_t i = 0; status == EXIT_GOOD && i < policy_update_count(p); i++)
+		status = attach(p, path, policy_update_file(p, i), (int)i);
 	if (status == EXIT_GOOD)
 		*ret = TAKE(p);
 	return status;
@@ -77,7 +84,7 @@ static bool is_manifest(struct view v)
 }
 
 /* A manifest is the MI of a static measurement, anything else must be that of a dynamic one. */
-static int judge(const struct policy *p, const char *path, struct appraisal *a)
+static int judge(const struct policy *p, const char *path, int64_t at, struct appraisal *a)
 {
 	CLEANUP(bytes_cleanup) struct bytes packed = BYTES_INIT(0);
 	CLEANUP(mi_freep) struct mi *mi = NULL;
@@ -86,7 +93,7 @@ static int judge(const struct policy *p, const char *path, struct appraisal *a)
 	if (read_file(path, MANIFEST_MAX, &packed) < 0)
 		return EXIT_ENVIRONMENT;
 	if (is_manifest(bytes_view(&packed))) {
-		policy_judge_static(p, bytes_view(&packed), a);
+		policy_judge_static(p, bytes_view(&packed), at, a);
 		appraisal_finish(a);
 		return EXIT_GOOD;
 	}
@@ -95,7 +102,7 @@ static int judge(const struct policy *p, const char *path, struct appraisal *a)
 		terminal_error("%s: neither an MI nor an mtree manifest", path);
 		return EXIT_JUDGED_BAD;
 	}
-	policy_judge_dynamic(p, mi, NULL, a);
+	policy_judge_dynamic(p, mi, NULL, at, a);
 	appraisal_finish(a);
 	return EXIT_GOOD;
 }
@@ -135,7 +142,7 @@ static json_t *appraisal_json(const struct policy *p, const struct appraisal *a)
 			 "reasons_uncounted", (json_int_t)a->uncounted, "reasons", reasons);
 }
 
-static int check(const char *policy_path, const char *mi_path, bool json)
+static int check(const char *policy_path, const char *mi_path, int64_t at, bool json)
 {
 	CLEANUP(policy_freep) struct policy *p = NULL;
 	struct appraisal a;
@@ -145,7 +152,7 @@ static int check(const char *policy_path, const char *mi_path, bool json)
 	if (status != EXIT_GOOD)
 		return status;
 	appraisal_init(&a);
-	status = judge(p, mi_path, &a);
+	status = judge(p, mi_path, at, &a);
 	if (status == EXIT_GOOD) {
 		status = appraisal_accepted(&a) ? EXIT_GOOD : EXIT_JUDGED_BAD;
 		if (json)
@@ -161,10 +168,12 @@ static int run(const struct command *c, int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "mi", required_argument, NULL, 'm' },
+		{ "at", required_argument, NULL, 't' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
+	int64_t at = (int64_t)time(NULL);
 	const char *mi = NULL;
 	bool json = false;
 	int o;
@@ -172,26 +181,29 @@ static int run(const struct command *c, int argc, char **argv)
 	while ((o = getopt_long(argc, argv, "m:jh", options, NULL)) != -1) {
 		if (o == 'm')
 			mi = optarg;
+		else if (o == 't' && quantity_instant(optarg, &at) < 0)
+			return command_wrong_use(c, "'%s' is not " QUANTITY_INSTANT, optarg);
 		else if (o == 'j')
 			json = true;
-		else
+		else if (o != 't')
 			return command_other_option(c, o);
 	}
 	if (argc - optind != 1)
 		return command_wrong_use(c, "which policy? One file");
 	if (!mi)
 		return command_wrong_use(c, "--mi FILE is missing: what is to be judged");
-	return check(argv[optind], mi, json);
+	return check(argv[optind], mi, at, json);
 }
 
 const struct command command_policy_check = {
 	.name = "policy check",
-	.arguments = "POLICY --mi FILE [--json]",
+	.arguments = "POLICY --mi FILE [--at TIME] [--json]",
 	.summary = "Judge a measurement by a policy: how many checks pass, which fail and why",
 	.options = "The boot values and the chip's signature are not part of it. Rules that "
 		   "compare with\n"
 		   "the measurement before pass.\n\n"
 		   "  -m, --mi FILE         MI as assayd sends it, or a manifest (assay measure)\n"
+		   "      --at TIME         as if it were then (updates); default now\n"
 		   "  -j, --json            as one JSON object\n",
 	.run = run,
 };

@@ -20,6 +20,10 @@ struct judging {
 	const struct policy_dynamic *rules;
 	const Assay__Mi *mi;
 	const Assay__Mi *previous; /* NULL: the first of its run */
+	int64_t now_s;		   /* seconds since 1970 */
+	/* Reference values that are good now, for what was measured. */
+	const struct policy_reference *references;
+	size_t n_references; /* more than one: a window for an update is open */
 	const char *collector;	   /* whose item it is; NULL: no collector's */
 	const Assay__CollectorStatus *status;
 	struct appraisal *a;
@@ -70,6 +74,22 @@ const char *judge_count_text(uint64_t n, char to[QUANTITY_TEXT_MAX]);
 
 /* The rule of a setting: settings of warn warn, the others do as their mapping says. */
 struct policy_rule judge_setting(enum policy_setting setting, const struct policy_rule *outer);
+
+const Assay__CollectorStatus *judge_status_of(const Assay__Mi *mi, const char *collector);
+
+/* Sets the references of j. */
+void judge_references(struct judging *j);
+
+/* Whether a file of that path and digest is in the reference values. */
+enum judge_reference { REFERENCE_NONE, REFERENCE_OTHER, REFERENCE_SAME };
+enum judge_reference judge_reference_of(const struct judging *j, const char *path,
+					struct view sha256);
+
+/* Notes each path by which a measured manifest differs from all reference values. */
+void judge_manifest(struct judge_check *c, const struct judging *j, struct view text);
+
+/* True if the measured files are known to be those of the reference values, one by one. */
+bool judge_files_expected(const struct judging *j);
 
 /* True for a setting under which there is something to check. */
 static inline bool judge_wanted(enum policy_setting setting)

@@ -78,11 +78,10 @@ static void each_file(struct judge_check *c,
 
 static void check_file(struct judge_check *c, const Assay__File *f)
 {
-	const struct policy *policy = c->j->policy;
-	const struct policy_code *rule = policy->form->dynamic->code;
+	const struct policy_code *rule = c->j->rules->code;
 	struct view sha256 = view_of(f->sha256.data, f->sha256.len);
 	const char *path = judge_text(f->path);
-	const struct manifest_entry *e;
+	enum judge_reference found;
 
 	if (sha256.len == 0) {
 		judge_unchecked(c, "%s was not hashed: %s", path,
@@ -97,10 +96,10 @@ static void check_file(struct judge_check *c, const Assay__File *f)
 		judge_fail(c, "%s, whose digest is not listed", path);
 		return;
 	}
-	e = manifest_find(&policy->manifest, path);
-	if (!e || e->type != MANIFEST_FILE)
+	found = judge_reference_of(c->j, path, sha256);
+	if (found == REFERENCE_NONE)
 		judge_fail(c, "%s, which is not in it", path);
-	else if (!view_equal(sha256, digest_view(&e->sha256)))
+	else if (found == REFERENCE_OTHER)
 		judge_fail(c, "%s with another digest", path);
 }
 
@@ -113,7 +112,7 @@ static void judge_files(const struct judging *j, const struct policy_code *rule)
 			      listed ? "code from files with listed digests only"
 				     : "code from files of the manifest only"))
 		return;
-	if (!listed && !j->policy->has_manifest)
+	if (!listed && j->n_references == 0)
 		judge_unchecked(&c, "the policy has no reference manifest");
 	else
 		each_file(&c, check_file);
@@ -150,7 +149,11 @@ static void judge_each_file(const struct judging *j, const struct policy_code *c
 
 static void check_deleted(struct judge_check *c, const Assay__File *f)
 {
-	if (f->deleted)
+	/* While an update is installed, what it replaced stays mapped until the restart. */
+	if (f->deleted && !(c->j->n_references > 1 &&
+			    judge_reference_of(c->j, judge_text(f->path),
+					       view_of(f->sha256.data, f->sha256.len)) ==
+				    REFERENCE_SAME))
 		judge_fail(c, "%s, which is no longer reachable", judge_text(f->path));
 }
 

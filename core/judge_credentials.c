@@ -251,9 +251,8 @@ static const Assay__File *file_at(const Assay__Mi *mi, uint32_t index)
 static void check_executable(struct judge_check *c, const struct acting *a)
 {
 	const struct policy_process_state *s = &c->j->rules->processes->state;
-	const struct policy *policy = c->j->policy;
 	const Assay__File *f = file_at(c->j->mi, a->process->executable);
-	const struct manifest_entry *e;
+	enum judge_reference found;
 	struct view sha256;
 
 	if (a->thread)
@@ -272,11 +271,11 @@ static void check_executable(struct judge_check *c, const struct acting *a)
 			   judge_text(f->path));
 		return;
 	}
-	e = manifest_find(&policy->manifest, judge_text(f->path));
-	if (!e || e->type != MANIFEST_FILE)
+	found = judge_reference_of(c->j, judge_text(f->path), sha256);
+	if (found == REFERENCE_NONE)
 		judge_fail(c, "process %u is %s, which is not in it", a->process->pid,
 			   judge_text(f->path));
-	else if (!view_equal(sha256, digest_view(&e->sha256)))
+	else if (found == REFERENCE_OTHER)
 		judge_fail(c, "process %u is %s with another digest", a->process->pid,
 			   judge_text(f->path));
 }
@@ -291,7 +290,7 @@ static void judge_executables(const struct judging *j, const struct policy_rule 
 				: "executables of the manifest only",
 			 j->mi->n_processes > 0))
 		return;
-	if (!listed && !j->policy->has_manifest)
+	if (!listed && j->n_references == 0)
 		judge_unchecked(&c, "the policy has no reference manifest");
 	else
 		each(&c, check_executable);

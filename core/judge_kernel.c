@@ -372,6 +372,9 @@ static void judge_event(const struct judging *j, const struct policy_kernel *k,
 		else
 			judge_unchecked(&c, "%s is not counted on that machine", kind);
 	}
+	/* What an update replaced is judged by what is there after it. */
+	if (which == KERNEL_FILE_CHANGED && j->n_references > 1 && judge_files_expected(j))
+		n = 0;
 	e = n > 0 ? last_of(item, which) : NULL;
 	denied = which == KERNEL_GUARD_DENIED && n > 0 ? last_denied(item->guard) : NULL;
 	if (denied)

@@ -25,7 +25,8 @@ void policy_free(struct policy *p)
 	yamldoc_unload(&policy_schema, p->form);
 	arena_free(p->arena);
 	bytes_done(&p->ek_ca);
-	manifest_done(&p->manifest);
+	for (size_t i = 0; i < ARRAY_LEN(p->references); i++)
+		manifest_done(&p->references[i].manifest);
 	free(p);
 }
 
@@ -285,6 +286,7 @@ static int read_form(struct yamldoc *d, struct policy *p)
 					 f->n_configurations, HASH_SHA384);
 	if (!p->configs)
 		return -ENOMEM;
+	policy_read_updates(d, f);
 	if (f->dynamic) {
 		r = policy_read_rules(d, p->arena, f->dynamic);
 		if (r < 0)
@@ -426,50 +428,6 @@ int policy_attach_ek_ca(struct policy *p, struct view pem)
 const char *const *policy_soft_keys(const struct policy *p)
 {
 	return p->form->platforms->soft ? p->form->platforms->soft->lower : NULL;
-}
-
-const char *policy_manifest_file(const struct policy *p)
-{
-	return p->form->static_rules ? p->form->static_rules->manifest : NULL;
-}
-
-int policy_attach_manifest(struct policy *p, struct view text, char **ret_error)
-{
-	CLEANUP(bytes_cleanup) struct bytes canonical = BYTES_INIT(MANIFEST_MAX);
-	CLEANUP(manifest_done) struct manifest m;
-	struct digest digest;
-	char *why = NULL;
-	int r;
-
-	manifest_init(&m);
-	r = manifest_read(text, &m);
-	/* What is measured is compared with the canonical text, whatever tool wrote this one. */
-	if (r == 0)
-		r = manifest_write(&m, &canonical);
-	if (r == 0)
-		r = digest_of(HASH_SHA384, bytes_view(&canonical), &digest);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0) {
-		if (asprintf(&why,
-			     "expected an mtree manifest with full paths, found another text "
-			     "(%s)",
-			     strerror(-r)) < 0)
-			return -ENOMEM;
-		*ret_error = why;
-		return -EINVAL;
-	}
-	manifest_done(&p->manifest);
-	p->manifest = m;
-	manifest_init(&m);
-	p->manifest_m = digest;
-	p->has_manifest = true;
-	return 0;
-}
-
-const struct manifest *policy_manifest(const struct policy *p)
-{
-	return p->has_manifest ? &p->manifest : NULL;
 }
 
 bool policy_requires_initrd(const struct policy *p)

@@ -296,6 +296,16 @@ static const cyaml_schema_field_t static_fields[] = {
 	CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t update_fields[] = {
+	FORM_REQUIRED_TEXT("until", struct policy_update, until),
+	FORM_REQUIRED_TEXT("manifest", struct policy_update, manifest),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t update_entry = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct policy_update, update_fields),
+};
+
 static const cyaml_strval_t kinds[] = { { "static", AFTER_STATIC }, { "dynamic", AFTER_DYNAMIC } };
 
 static const cyaml_schema_field_t stage_fields[] = {
@@ -323,6 +333,8 @@ static const cyaml_schema_field_t policy_fields[] = {
 	FORM_TEXTS("configurations", struct policy_form, configurations, n_configurations,
 		   POLICY_DIGESTS_MAX),
 	FORM_PART("static", struct policy_form, static_rules, static_fields),
+	FORM_PARTS("updates", struct policy_form, updates, n_updates, &update_entry,
+		   POLICY_UPDATES_MAX),
 	FORM_PART("dynamic", struct policy_form, dynamic, dynamic_fields),
 	FORM_PARTS("stages", struct policy_form, stages, n_stages, &stage_entry, POLICY_STAGES_MAX),
 	CYAML_FIELD_END,

@@ -251,6 +251,13 @@ struct policy_static {
 	char *manifest;
 };
 
+/* A set of reference values that is good beside those before it until a time. */
+struct policy_update {
+	char *until, *manifest;
+
+	int64_t until_s;
+};
+
 struct policy_stage_form {
 	char *stage;
 	enum { AFTER_UNSET, AFTER_STATIC, AFTER_DYNAMIC } after;
@@ -268,6 +275,8 @@ struct policy_form {
 	uint32_t n_configurations;
 	struct policy_static *static_rules;
 	struct policy_dynamic *dynamic;
+	struct policy_update *updates;
+	uint32_t n_updates;
 	struct policy_stage_form *stages;
 	uint32_t n_stages;
 };
@@ -282,6 +291,12 @@ struct policy_pcr {
 	size_t n;
 };
 
+struct policy_reference {
+	struct manifest manifest;
+	struct digest m; /* SHA-384 of its canonical text */
+	bool attached;
+};
+
 struct policy {
 	struct policy_form *form;
 	struct arena *arena; /* all that the form's texts mean */
@@ -293,10 +308,18 @@ struct policy {
 	struct policy_stage *stages;
 	uint32_t report_every;
 	struct bytes ek_ca;
-	struct manifest manifest;
-	struct digest manifest_m; /* SHA-384 of its canonical text */
-	bool has_manifest;
+	struct policy_reference references[1 + POLICY_UPDATES_MAX]; /* that of static first */
 };
+
+/*
+ * The reference values that are good at a time: *ret lends the first of the returned number of
+ * them, each of which was attached; 0: there are none.
+ */
+size_t policy_references(const struct policy *p, int64_t now_s,
+			 const struct policy_reference **ret);
+
+/* Works out the rules of `updates`; problems go to d. */
+void policy_read_updates(struct yamldoc *d, struct policy_form *f);
 
 /* Works out the rules of `dynamic`; problems go to d. -ENOMEM. */
 MUST_CHECK int policy_read_rules(struct yamldoc *d, struct arena *arena,

@@ -39,7 +39,7 @@ static const struct {
 	{ NULL, 16, judge_missed_nodes },
 };
 
-static const Assay__CollectorStatus *status_of(const Assay__Mi *mi, const char *collector)
+const Assay__CollectorStatus *judge_status_of(const Assay__Mi *mi, const char *collector)
 {
 	for (size_t i = 0; collector && i < mi->n_collectors; i++) {
 		if (strcmp(judge_text(mi->collectors[i]->name), collector) == 0)
@@ -49,13 +49,14 @@ static const Assay__CollectorStatus *status_of(const Assay__Mi *mi, const char *
 }
 
 void policy_judge_dynamic(const struct policy *p, const struct mi *mi, const struct mi *previous,
-			  struct appraisal *a)
+			  int64_t now_s, struct appraisal *a)
 {
 	struct judging j = {
 		.policy = p,
 		.rules = p->form->dynamic,
 		.mi = mi->msg,
 		.previous = previous ? previous->msg : NULL,
+		.now_s = now_s,
 		.a = a,
 	};
 
@@ -64,47 +65,27 @@ void policy_judge_dynamic(const struct policy *p, const struct mi *mi, const str
 				 "the policy has none");
 		return;
 	}
+	judge_references(&j);
 	for (size_t i = 0; i < ARRAY_LEN(judges); i++) {
 		j.collector = judges[i].collector;
-		j.status = status_of(j.mi, j.collector);
+		j.status = judge_status_of(j.mi, j.collector);
 		judges[i].judge(&j);
 	}
 }
 
-static void on_difference(void *arg, const struct manifest_entry *left,
-			  const struct manifest_entry *right, const char *what)
-{
-	struct judge_check *c = arg;
-
-	if (!right)
-		judge_fail(c, "%s is missing", left->path);
-	else if (!left)
-		judge_fail(c, "%s is not in the reference values", right->path);
-	else
-		judge_fail(c, "%s has another %s", left->path, what);
-}
-
-void policy_judge_static(const struct policy *p, struct view manifest_text, struct appraisal *a)
+void policy_judge_static(const struct policy *p, struct view manifest_text, int64_t now_s,
+			 struct appraisal *a)
 {
 	static const char rule[] = "static.manifest",
 			  expected[] = "the files of the reference values";
 	static const struct policy_rule enforce;
-	struct judging j = { .policy = p, .a = a };
+	struct judging j = { .policy = p, .now_s = now_s, .a = a };
 	struct judge_check c;
-	struct manifest m;
-	int r;
 
+	j.n_references = policy_references(p, now_s, &j.references);
 	if (!judge_begin(&c, &j, p->form->static_rules ? &p->form->static_rules->rule : &enforce,
 			 JUDGE_ABSENCE, rule, expected, true))
 		return;
-	manifest_init(&m);
-	r = p->has_manifest ? manifest_read(manifest_text, &m) : 0;
-	if (!p->has_manifest)
-		judge_unchecked(&c, "the policy has no reference manifest");
-	else if (r < 0)
-		judge_unchecked(&c, "what was measured is not a manifest (%s)", strerror(-r));
-	else
-		manifest_compare(&p->manifest, &m, on_difference, &c);
+	judge_manifest(&c, &j, manifest_text);
 	judge_end(&c);
-	manifest_done(&m);
 }

@@ -17,8 +17,9 @@ static enum policy_answer answer_of(enum policy_setting setting, const struct po
 	return rule.mode == MODE_WARN ? POLICY_WARNS : POLICY_DENIES;
 }
 
-enum policy_answer policy_on_violation(const struct policy *p, uint8_t kind)
+enum policy_answer policy_on_violation(const struct policy *p, uint8_t kind, int64_t now_s)
 {
+	enum policy_answer answer;
 	const struct policy_dynamic *d = p->form->dynamic;
 	const struct policy_kernel *k = d ? d->kernel : NULL;
 	const struct policy_code *c = d ? d->code : NULL;
@@ -27,7 +28,10 @@ enum policy_answer policy_on_violation(const struct policy *p, uint8_t kind)
 	case VIOLATION_FOREIGN_ACCESS:
 		return k ? answer_of(k->foreign_access, &k->rule) : POLICY_SILENT;
 	case VIOLATION_FILE_CHANGED:
-		return k ? answer_of(k->events[KERNEL_FILE_CHANGED], &k->rule) : POLICY_SILENT;
+		answer = k ? answer_of(k->events[KERNEL_FILE_CHANGED], &k->rule) : POLICY_SILENT;
+		/* An update changes files; MI tells whether they are its files now. */
+		return answer == POLICY_DENIES && policy_update_open(p, now_s) ? POLICY_WARNS
+									       : answer;
 	case VIOLATION_MODIFIED_TEXT:
 		return c ? answer_of(c->modified_text, &c->rule) : POLICY_SILENT;
 	case VIOLATION_LOST:

@@ -28,6 +28,7 @@
 #define POLICY_TEXT_MAX   (1024 * 1024)
 #define POLICY_STAGES_MAX 4096
 #define POLICY_SECRETS_MAX 64 /* of one stage */
+#define POLICY_UPDATES_MAX 16
 
 enum policy_mode { POLICY_ENFORCE, POLICY_WARN };
 enum policy_kind { POLICY_STATIC, POLICY_DYNAMIC };
@@ -50,7 +51,7 @@ bool policy_allows_platform(const struct policy *p, const char *platform);
 
 /* What the policy thinks of a violation in the runtime register (violation.h). */
 enum policy_answer { POLICY_SILENT, POLICY_WARNS, POLICY_DENIES };
-enum policy_answer policy_on_violation(const struct policy *p, uint8_t kind);
+enum policy_answer policy_on_violation(const struct policy *p, uint8_t kind, int64_t now_s);
 
 /* True if the evidence's event log must be there and replay to the quoted registers. */
 bool policy_tpm_event_log_required(const struct policy *p);
@@ -134,6 +135,21 @@ MUST_CHECK int policy_attach_manifest(struct policy *p, struct view text, char *
 /* NULL before it is attached or where the policy has none. */
 const struct manifest *policy_manifest(const struct policy *p);
 
+/*
+ * Updates: further reference values in order, each good beside those before it until its time and
+ * instead of them after that; or as soon as an application was started with its files. now_s is
+ * seconds since 1970 by the verifier's clock, here and below.
+ */
+size_t policy_update_count(const struct policy *p);
+const char *policy_update_file(const struct policy *p, size_t i);
+/* As policy_attach_manifest. Until each is attached nothing that needs reference values passes. */
+MUST_CHECK int policy_attach_update(struct policy *p, size_t i, struct view text,
+				    char **ret_error);
+/* True while more than one set is good. */
+bool policy_update_open(const struct policy *p, int64_t now_s);
+/* True if m is the M of reference values that are good. */
+bool policy_expects_m(const struct policy *p, int64_t now_s, struct view m);
+
 /* How the configuration hash, initrd and reports between stages are judged. */
 bool policy_requires_initrd(const struct policy *p);
 /* Most measurements that one chip report may cover; 1: each its own. */
@@ -156,7 +172,8 @@ const struct policy_stage *policy_stage(const struct policy *p, uint32_t stage);
  * Judges a static measurement: the manifest that was shipped as MI against the
  * reference. Rules "static.manifest" and below: each file that differs is named.
  */
-void policy_judge_static(const struct policy *p, struct view manifest_text, struct appraisal *a);
+void policy_judge_static(const struct policy *p, struct view manifest_text, int64_t now_s,
+			 struct appraisal *a);
 
 /*
  * Judges a dynamic measurement. previous may be NULL (the first of its run): rules
@@ -164,6 +181,6 @@ void policy_judge_static(const struct policy *p, struct view manifest_text, stru
  * collector says FAILED is refused as "could not be checked".
  */
 void policy_judge_dynamic(const struct policy *p, const struct mi *mi, const struct mi *previous,
-			  struct appraisal *a);
+			  int64_t now_s, struct appraisal *a);
 
 #endif

@@ -253,7 +253,7 @@ static int check_expected_m(const struct appraise_input *in, const Assay__Claims
 	if (r < 0)
 		return r;
 	hex_encode(c->m.data, c->m.len, seen);
-	pass_or(a, view_equal(field(c->m), digest_view(&m)), "static.manifest",
+	pass_or(a, policy_expects_m(in->policy, in->now, field(c->m)), "static.manifest",
 		digest_hex(&m, expected), seen);
 	return 0;
 }
@@ -327,7 +327,7 @@ static int judge_dynamic(const struct appraise_input *in, const struct appraise_
 		return r;
 	if (!check_node(m->claims, mi, a))
 		return 0;
-	policy_judge_dynamic(in->policy, mi, *previous, a);
+	policy_judge_dynamic(in->policy, mi, *previous, in->now, a);
 	mi_free(*previous);
 	*previous = TAKE(mi);
 	return 0;
@@ -362,7 +362,7 @@ static int check_measurements(const struct appraise_input *in, struct appraisal 
 		if (!usable)
 			continue;
 		if (m->claims->kind == ASSAY__CLAIMS__KIND__STATIC)
-			policy_judge_static(in->policy, m->mi, a);
+			policy_judge_static(in->policy, m->mi, in->now, a);
 		else
 			r = judge_dynamic(in, m, a, &previous);
 		if (r < 0)

@@ -166,7 +166,7 @@ static bool judge_violations(struct judging *g)
 
 		if (!violation_read(entry, &v) || !violation_is_of(&v, own))
 			continue;
-		answer = policy_on_violation(g->policy, v.kind);
+		answer = policy_on_violation(g->policy, v.kind, g->call->now.at_ns / 1000000000);
 		if (answer == POLICY_SILENT)
 			continue;
 		denied = denied || answer == POLICY_DENIES;
@@ -221,7 +221,7 @@ static int latch_others(struct judging *g)
 			const struct policy *p = policies->items[i];
 
 			if (violation_is_of(&v, policy_application(p)) &&
-			    policy_on_violation(p, v.kind) == POLICY_DENIES)
+			    policy_on_violation(p, v.kind, g->call->now.at_ns / 1000000000) == POLICY_DENIES)
 				r = latch_other(g, p, &v);
 		}
 	}

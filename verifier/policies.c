@@ -68,6 +68,23 @@ static int take_ek_ca(struct policy *p, struct view content, char **ret_error)
 	return policy_attach_ek_ca(p, content);
 }
 
+static int attach_update(struct policy *p, const char *folder, size_t i, char **ret_error)
+{
+	CLEANUP(bytes_cleanup) struct bytes content = BYTES_INIT(0);
+	CLEANUP(cleanup_mem) char *path = config_path(folder, policy_update_file(p, i));
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	r = policies_read_file(path, MANIFEST_MAX, &content, ret_error);
+	if (r < 0)
+		return r;
+	r = policy_attach_update(p, i, bytes_view(&content), ret_error);
+	if (r < 0)
+		describe(ret_error, path, strerror(-r));
+	return r;
+}
+
 static int load_one(const char *path, struct policy **ret, char **ret_error)
 {
 	CLEANUP(bytes_cleanup) struct bytes text = BYTES_INIT(0);
@@ -86,6 +103,8 @@ static int load_one(const char *path, struct policy **ret, char **ret_error)
 		return r;
 	r = attach(p, folder, policy_manifest_file(p), MANIFEST_MAX, policy_attach_manifest,
 		   ret_error);
+	for (size_t i = 0; r == 0 && i < policy_update_count(p); i++)
+		r = attach_update(p, folder, i, ret_error);
 	if (r == 0)
 		r = attach(p, folder, policy_tpm_ek_ca_file(p), EK_CA_MAX, take_ek_ca, ret_error);
 	if (r < 0) {

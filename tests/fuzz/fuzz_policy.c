@@ -18,8 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (r == 0 && mi_new(&mi) == 0) {
 		appraisal_init(&a);
-		policy_judge_dynamic(p, mi, NULL, &a);
-		policy_judge_static(p, view_of(data, size), &a);
+		policy_judge_dynamic(p, mi, NULL, 0, &a);
+		policy_judge_static(p, view_of(data, size), 0, &a);
 		appraisal_finish(&a);
 		/* Nothing has been seen, and static.manifest always applies. */
 		if (a.checks == 0)

@@ -806,7 +806,7 @@ static void each_rule_judges_its_item(void **state)
 		if (cases[i].change)
 			cases[i].change(mi);
 		appraisal_init(&a);
-		policy_judge_dynamic(p, mi, NULL, &a);
+		policy_judge_dynamic(p, mi, NULL, 0, &a);
 		appraisal_finish(&a);
 		check_outcome(cases[i].what, &a, cases[i].outcome, cases[i].rule, cases[i].seen);
 		appraisal_done(&a);

@@ -606,7 +606,7 @@ static void judge(const char *rules, void (*first)(struct mi *mi), bool with_pre
 	if (change)
 		change(mi);
 	appraisal_init(a);
-	policy_judge_dynamic(p, mi, with_previous ? before : NULL, a);
+	policy_judge_dynamic(p, mi, with_previous ? before : NULL, 0, a);
 	appraisal_finish(a);
 	mi_free(mi);
 	mi_free(before);

@@ -369,7 +369,7 @@ static void a_learnt_policy_accepts_what_was_seen_and_no_more(void **state)
 
 		cases[i].change(later);
 		appraisal_init(&a);
-		policy_judge_dynamic(p, later, NULL, &a);
+		policy_judge_dynamic(p, later, NULL, 0, &a);
 		appraisal_finish(&a);
 		check_outcome(cases[i].what, &a, cases[i].rule ? FAILS : PASSES,
 			      cases[i].rule ? cases[i].rule : "", "");
@@ -413,7 +413,7 @@ static void violations_are_not_learnt(void **state)
 			fail_msg("%s: no \"%s\" in\n%s", seen_cases[i].what, seen_cases[i].text,
 				 (const char *)text.data);
 		appraisal_init(&a);
-		policy_judge_dynamic(p, mi, NULL, &a);
+		policy_judge_dynamic(p, mi, NULL, 0, &a);
 		appraisal_finish(&a);
 		if (appraisal_accepted(&a) != seen_cases[i].accepted)
 			fail_msg("%s: %s", seen_cases[i].what,
@@ -455,7 +455,7 @@ static void nodes_add_up_to_the_same_text(void **state)
 		struct appraisal a;
 
 		appraisal_init(&a);
-		policy_judge_dynamic(p, i ? second : first, i ? first : NULL, &a);
+		policy_judge_dynamic(p, i ? second : first, i ? first : NULL, 0, &a);
 		appraisal_finish(&a);
 		assert_true(appraisal_accepted(&a));
 		appraisal_done(&a);
@@ -543,7 +543,7 @@ static void options_are_followed(void **state)
 		struct policy *p = learnt_from(mi, i == 0 ? &plain : &loose, NULL);
 
 		appraisal_init(&a);
-		policy_judge_dynamic(p, i == 2 ? more : mi, NULL, &a);
+		policy_judge_dynamic(p, i == 2 ? more : mi, NULL, 0, &a);
 		appraisal_finish(&a);
 		check_outcome("options", &a, i == 0 ? UNCHECKED : PASSES, "dynamic.listen",
 			      "some of it");

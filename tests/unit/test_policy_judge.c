@@ -85,7 +85,7 @@ static void what_was_not_seen_is_not_passed(void **state)
 				outcome = PASSES;
 			spoil(mi, items[i].collector, items[i].item, how);
 			appraisal_init(&a);
-			policy_judge_dynamic(p, mi, NULL, &a);
+			policy_judge_dynamic(p, mi, NULL, 0, &a);
 			appraisal_finish(&a);
 			check_outcome(items[i].rules, &a, outcome, items[i].rule, "");
 			appraisal_done(&a);
@@ -116,7 +116,7 @@ static void partial_is_what_the_rule_says(void **state)
 
 		spoil(mi, "network", 0, STATUS_PARTIAL);
 		appraisal_init(&a);
-		policy_judge_dynamic(p, mi, NULL, &a);
+		policy_judge_dynamic(p, mi, NULL, 0, &a);
 		appraisal_finish(&a);
 		if (a.n > 0 && strncmp(a.reasons[0].seen, unchecked, strlen(unchecked)) != 0)
 			fail_msg("%s: %s", rules[i].rules, a.reasons[0].seen);
@@ -137,12 +137,12 @@ static void another_process_is_noticed(void **state)
 
 	(void)state;
 	appraisal_init(&a);
-	policy_judge_dynamic(p, now, before, &a);
+	policy_judge_dynamic(p, now, before, 0, &a);
 	appraisal_finish(&a);
 	assert_true(appraisal_accepted(&a));
 	appraisal_done(&a);
 	now->msg->start_time->root_start_boottime_ns++;
-	policy_judge_dynamic(p, now, before, &a);
+	policy_judge_dynamic(p, now, before, 0, &a);
 	assert_true(a.refused);
 	assert_string_equal(a.reasons[0].rule, "dynamic.start_time.unchanged");
 	appraisal_done(&a);
@@ -162,7 +162,7 @@ static void events_of_a_window_that_was_dropped_count(void **state)
 	now->msg->kernel->counters[1]->total = 1;
 	now->msg->kernel->loss->dropped = 5;
 	appraisal_init(&a);
-	policy_judge_dynamic(p, now, before, &a);
+	policy_judge_dynamic(p, now, before, 0, &a);
 	assert_true(a.refused);
 	assert_int_equal(a.n, 2);
 	assert_string_equal(a.reasons[0].rule, "dynamic.kernel.lost");
@@ -184,8 +184,8 @@ static void a_policy_without_rules_accepts_nothing(void **state)
 	(void)state;
 	assert_int_equal(policy_parse(view_text(text), "policy", &p, &error), 0);
 	appraisal_init(&a);
-	policy_judge_dynamic(p, mi, NULL, &a);
-	policy_judge_static(p, view_text(MANIFEST), &a);
+	policy_judge_dynamic(p, mi, NULL, 0, &a);
+	policy_judge_static(p, view_text(MANIFEST), 0, &a);
 	appraisal_finish(&a);
 	assert_false(appraisal_accepted(&a));
 	assert_int_equal(a.n, 2);
@@ -232,7 +232,7 @@ static void static_measurements_are_compared_by_file(void **state)
 		struct appraisal a;
 
 		appraisal_init(&a);
-		policy_judge_static(p, view_text(manifests[i].manifest), &a);
+		policy_judge_static(p, view_text(manifests[i].manifest), 0, &a);
 		appraisal_finish(&a);
 		check_outcome(manifests[i].what, &a, manifests[i].outcome, "static.manifest",
 			      manifests[i].seen);
@@ -253,7 +253,7 @@ static void a_long_list_is_named_in_part_and_counted(void **state)
 		assert_int_equal(bytes_printf(&text, "./z%d type=dir mode=0755 uid=0 gid=0\n", i),
 				 0);
 	appraisal_init(&a);
-	policy_judge_static(p, bytes_view(&text), &a);
+	policy_judge_static(p, bytes_view(&text), 0, &a);
 	assert_int_equal(a.n, 9);
 	assert_string_equal(a.reasons[0].seen, "/z0 is not in the reference values");
 	assert_string_equal(a.reasons[8].seen, "and 12 more");

@@ -139,7 +139,7 @@ static const struct {
 	  "\"sgx\"\n" },
 	{ "a wrong key in its line", TOP "dynamc: {}\n",
 	  "p:3: dynamc: expected one of the keys application, version, platforms, initrd, "
-	  "report_every, configurations, static, dynamic, stages, found \"dynamc\"\n" },
+	  "report_every, configurations, static, updates, dynamic, stages, found \"dynamc\"\n" },
 	{ "a name that is none", "application: ../a\nplatforms: {soft: {}}\n",
 	  "p:1: application: expected a name of 1 to 64 letters, digits, '.', '_', '-', found "
 	  "\"../a\"\n" },

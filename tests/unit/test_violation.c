@@ -87,12 +87,12 @@ static void the_policy_thinks_of_it_as_of_mi(void **state)
 			 "application: web\nversion: 1\nplatforms: {soft: {}}\n%s", cases[i].dynamic);
 		if (policy_parse(view_text(text), "p", &p, &error) < 0)
 			fail_msg("%zu: %s", i, error);
-		assert_int_equal(policy_on_violation(p, VIOLATION_FOREIGN_ACCESS), cases[i].foreign);
-		assert_int_equal(policy_on_violation(p, VIOLATION_MODIFIED_TEXT), cases[i].text);
-		assert_int_equal(policy_on_violation(p, VIOLATION_FILE_CHANGED), cases[i].file);
-		assert_int_equal(policy_on_violation(p, VIOLATION_LOST), cases[i].lost);
+		assert_int_equal(policy_on_violation(p, VIOLATION_FOREIGN_ACCESS, 0), cases[i].foreign);
+		assert_int_equal(policy_on_violation(p, VIOLATION_MODIFIED_TEXT, 0), cases[i].text);
+		assert_int_equal(policy_on_violation(p, VIOLATION_FILE_CHANGED, 0), cases[i].file);
+		assert_int_equal(policy_on_violation(p, VIOLATION_LOST, 0), cases[i].lost);
 		/* What a later assayd notices this verifier cannot weigh. */
-		assert_int_equal(policy_on_violation(p, 99), POLICY_DENIES);
+		assert_int_equal(policy_on_violation(p, 99, 0), POLICY_DENIES);
 		policy_free(p);
 	}
 }
