@@ -50,7 +50,7 @@
 static const char *const state_items[] = { "code", "credentials", "descriptors" };
 
 struct bench {
-	char directory[64];
+	char directory[64], name[64];
 	struct follow *follow;
 	struct target *target;
 	struct target_config config;
@@ -191,10 +191,12 @@ static void prepare(struct bench *b, const char *name)
 	snprintf(b->directory, sizeof(b->directory), "/tmp/assay-bench-XXXXXX");
 	if (!mkdtemp(b->directory))
 		fail("mkdtemp", -errno);
-	b->config = (struct target_config){ .name = name };
-	r = cgroup_base(NULL, &b->base_fd, &b->base_path, why, sizeof(why));
+	snprintf(b->name, sizeof(b->name), "%s-%d", name, getpid());
+	b->config = (struct target_config){ .name = b->name };
+	/* The base last: whoever ends and finds it empty removes it. */
+	r = follow_open(&options, &b->follow, why, sizeof(why));
 	if (r == 0)
-		r = follow_open(&options, &b->follow, why, sizeof(why));
+		r = cgroup_base(NULL, &b->base_fd, &b->base_path, why, sizeof(why));
 	if (r < 0)
 		fail(why, r);
 	r = target_new(&b->config, b->base_fd, b->base_path, b->follow, &b->target);
