@@ -51,31 +51,51 @@ static bool is_part(const struct evidence_ops *part, const struct evidence_ops *
 	return false;
 }
 
+static bool is_part_of_another(const struct evidence_ops *const *known, size_t n, size_t i)
+{
+	for (size_t j = 0; j < n; j++) {
+		if (known[j] && is_part(known[i], known[j]))
+			return true;
+	}
+	return false;
+}
+
+/* The one report that is no part of another; -EEXIST: there are two. None: ops stay NULL. */
+static int find_whole(const struct evidence_pieces *p, const char *platform, struct arena *arena,
+		      struct evidence_found *f, const char **ret_why)
+{
+	const struct evidence_ops **known = arena_alloc(arena, (p->n + 1) * sizeof(*known));
+
+	if (!known)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n; i++)
+		known[i] = p->of[i].not_evidence ? NULL : knows(&p->files[i], platform);
+	for (size_t i = 0; i < p->n; i++) {
+		if (!known[i] || is_part_of_another(known, p->n, i))
+			continue;
+		if (f->ops) {
+			*ret_why = arena_printf(arena, "%s and %s are both reports: one at a time",
+						p->files[f->at].name, p->files[i].name);
+			return *ret_why ? -EEXIST : -ENOMEM;
+		}
+		f->ops = known[i];
+		f->at = i;
+	}
+	return 0;
+}
+
 int evidence_detect(const struct evidence_alone *in, struct arena *arena,
 		    struct evidence_found *ret, const char **ret_why)
 {
 	struct evidence_found f = { .report = ASSAY__CHIP_REPORT__INIT };
-	const struct evidence_ops *ops;
 	struct evidence_pieces p;
 	int r;
 
 	r = evidence_unwrap(in->files, in->n_files, arena, &p);
+	if (r == 0)
+		r = find_whole(&p, in->platform, arena, &f, ret_why);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < p.n; i++) {
-		ops = p.of[i].not_evidence ? NULL : knows(&p.files[i], in->platform);
-		if (!ops)
-			continue;
-		if (f.ops && is_part(ops, f.ops))
-			continue;
-		if (f.ops && !is_part(f.ops, ops)) {
-			*ret_why = arena_printf(arena, "%s and %s are both reports: one at a time",
-						p.files[f.at].name, p.files[i].name);
-			return *ret_why ? -EEXIST : -ENOMEM;
-		}
-		f.ops = ops;
-		f.at = i;
-	}
 	if (!f.ops) {
 		*ret_why = in->platform
 				   ? "no report of that platform is among the files"

@@ -16,7 +16,7 @@ class Platform:
     """One verifier, one worker of two stages, and an assayd behind a made chip."""
 
     def __init__(self, lab, name, rules="", root=True):
-        self.lab, self.name = lab, name
+        self.lab, self.name, self.machine, self.chip = lab, name, name, f"attester: {name}\n"
         if os.geteuid() != 0:
             raise Skip("mounts need root")
         if not os.path.exists(lab.program("stand-in")):
@@ -27,18 +27,23 @@ class Platform:
         self.worker = Worker(lab, blocks=2)
         self.worker.measure()
         self.worker.policy()
-        with open(lab.path("worker.yaml")) as f:
-            text = f.read()
-        lab.write("worker.yaml", text.replace("  soft: {}\n", f"  {name}: {{{rules}}}\n"))
+        self.allow(f"  {name}: {{{rules}}}\n")
         self.root = root
+
+    def allow(self, platforms):
+        """What the policy says of platforms, in place of the lab's own."""
+        with open(self.lab.path("worker.yaml")) as f:
+            text = f.read()
+        self.lab.write("worker.yaml", text.replace("  soft: {}\n", platforms))
 
     def start(self, debug=False, device=False):
         """assayd first: the chip's root is made with the chip."""
         lab = self.lab
         flags = (["--debug"] if debug else []) + (["--device"] if device else [])
-        lab.assayd_prefix = [lab.program("stand-in"), *flags, "--folder", self.folder, self.name,
-                             "--"]
-        assayd = lab.start_assayd(self.worker.application(), chip=f"attester: {self.name}\n")
+        flags += ["--tpm", lab.tpm.tcti] if lab.tpm else []
+        lab.assayd_prefix = [lab.program("stand-in"), *flags, "--folder", self.folder,
+                             self.machine, "--"]
+        assayd = lab.start_assayd(self.worker.application(), chip=self.chip)
         root = until("the chip's root", lambda: next(
             (f for f in os.listdir(self.folder) if f in ("root.pem", "root.cert")), None))
         assayd.wait_for("1 application, chip")
@@ -70,6 +75,27 @@ class Platform:
         self.lab.verifier.wait_for(words, 60)
         check(self.lab.released() == [], str(self.lab.released()))
         check(self.lab.rows("select * from attesters") == [], "it was enrolled")
+
+
+class Vtpm(Platform):
+    """A TPM in software made the vTPM of a machine with SEV-SNP: of Azure's paravisor, or an
+    SVSM's; the policy names the chip and the registers."""
+
+    def __init__(self, lab, machine, **how):
+        super().__init__(lab, "vtpm", **how)
+        self.machine = machine
+
+    def allow(self, platforms):
+        lab = self.lab
+        lab.with_tpm()
+        pcrs = ", ".join(f"{i}: [{v}]" for i, v in sorted(lab.boot_log.values().items())
+                         if i in (4, 9))
+        super().allow(f"  sev-snp: {{}}\n  vtpm: {{pcrs: {{{pcrs}}}, event_log: require}}\n")
+        self.chip = (f"attester: vtpm\ntpm: {{tcti: \"{lab.tpm.tcti}\", "
+                     f"event_log: {lab.path('boot.log')}}}\n")
+
+    def register(self):
+        return self.lab.rows("select register, entries from boots")
 
 
 def test_sev_snp_round(lab):
@@ -121,3 +147,29 @@ def test_firmware_that_is_too_old_is_refused(lab):
 
 def test_another_launch_than_the_policys_is_refused(lab):
     Platform(lab, "tdx", rules=f"mrtd: [{'ab' * 48}]").refused(r"platforms\.tdx\.mrtd")
+
+
+def test_azures_vtpm_round(lab):
+    """The chip vouches for the vTPM's key, the vTPM for registers, Claims and every M."""
+    vtpm = Vtpm(lab, "vtpm")
+    vtpm.passes()
+    check(len(vtpm.register()) == 1 and vtpm.register()[0][1] > 2, str(vtpm.register()))
+    check(lab.rows("select length(ak_public), length(ek_public) from attesters") == [(0, 0)],
+          "keys were enrolled")
+
+
+def test_an_svsms_vtpm_round(lab):
+    """The chip vouches for the EK, and a credential sealed to that shows where the AK is."""
+    vtpm = Vtpm(lab, "svsm")
+    vtpm.passes()
+    check(len(vtpm.register()) == 1 and vtpm.register()[0][1] > 2, str(vtpm.register()))
+    keys = lab.rows("select length(ak_public) > 0, length(ek_public) > 0 from attesters")
+    check(keys == [(1, 1)], f"keys {keys}")
+
+
+def test_the_vtpm_of_a_debuggable_guest_is_refused(lab):
+    Vtpm(lab, "vtpm").refused(r"platforms\.sev-snp\.debug", debug=True)
+
+
+def test_the_svsm_of_a_debuggable_guest_is_refused(lab):
+    Vtpm(lab, "svsm").refused(r"platforms\.sev-snp\.debug", debug=True)

@@ -16,6 +16,7 @@
 #include "ioctl_stand_in.h"
 #include "own_mounts.h"
 #include "tsm_stand_in.h"
+#include "vtpm_stand_in.h"
 
 /*
  * Runs a command on a machine that has a TEE, as far as the command can see: for tests of whole
@@ -24,16 +25,24 @@
 
 static const char usage[] =
 	"usage: stand-in [--device] [--debug] [--folder DIR] PLATFORM -- COMMAND...\n"
-	"  PLATFORM      sev-snp, tdx, csv\n"
+	"  PLATFORM      sev-snp, tdx, csv; vtpm (Azure's), svsm: on an SEV-SNP, with --tpm\n"
 	"  --device      sev-snp: /dev/sev-guest instead of configfs-tsm\n"
+	"  --tpm TCTI    the TPM that is to be the vTPM\n"
 	"  --debug       a guest that its host can look into\n"
 	"  --folder DIR  the chip's root (root.pem; csv: root.cert) and endorsements go there\n";
 
+#define MANIFEST_ROOM 1024
+
 struct options {
 	bool device, debug;
-	const char *folder, *platform;
+	const char *folder, *platform, *tpm;
 	char **command;
 };
+
+static bool is(const struct options *o, const char *platform)
+{
+	return strcmp(o->platform, platform) == 0;
+}
 
 static int read_options(int argc, char **argv, struct options *ret)
 {
@@ -41,6 +50,7 @@ static int read_options(int argc, char **argv, struct options *ret)
 		{ "device", no_argument, NULL, 'd' },
 		{ "debug", no_argument, NULL, 'g' },
 		{ "folder", required_argument, NULL, 'f' },
+		{ "tpm", required_argument, NULL, 't' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -53,6 +63,8 @@ static int read_options(int argc, char **argv, struct options *ret)
 			ret->debug = true;
 		else if (c == 'f')
 			ret->folder = optarg;
+		else if (c == 't')
+			ret->tpm = optarg;
 		else
 			return -EINVAL;
 	}
@@ -60,7 +72,7 @@ static int read_options(int argc, char **argv, struct options *ret)
 		return -EINVAL;
 	ret->platform = argv[optind];
 	ret->command = argv + optind + 2;
-	return 0;
+	return !!ret->tpm == (is(ret, "vtpm") || is(ret, "svsm")) ? 0 : -EINVAL;
 }
 
 static pid_t start(char **command, const sigset_t *mask)
@@ -94,6 +106,30 @@ static int wait_for(pid_t pid, const sigset_t *signals)
 	}
 }
 
+/* What stands in for the machine's chip; the caller ends both, whatever comes back. */
+static int begin(const struct options *o, struct made_chip *chip, struct tsm_stand_in **tsm,
+		 struct ioctl_stand_in **devices)
+{
+	struct bytes manifest = BYTES_INIT(MANIFEST_ROOM);
+	int r = own_mounts_begin();
+
+	if (r < 0)
+		return r;
+	if (is(o, "vtpm"))
+		return vtpm_stand_in_azure(o->tpm, chip);
+	if (o->device || !made_chip_provider(chip)) {
+		r = ioctl_stand_in_start(devices);
+		return r == 0 ? ioctl_stand_in_chip(*devices, chip) : r;
+	}
+	r = tsm_stand_in_start(chip, tsm);
+	if (r == 0 && is(o, "svsm"))
+		r = vtpm_stand_in_manifest(o->tpm, &manifest);
+	if (r == 0 && is(o, "svsm"))
+		r = tsm_stand_in_vtpm(*tsm, bytes_view(&manifest));
+	bytes_done(&manifest);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct ioctl_stand_in *devices = NULL;
@@ -113,7 +149,7 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, &before);
-	chip = made_chip_new(o.platform);
+	chip = made_chip_new(o.tpm ? "sev-snp" : o.platform);
 	if (!chip) {
 		fputs(usage, stderr);
 		return 2;
@@ -121,14 +157,7 @@ int main(int argc, char **argv)
 	made_chip_debug(chip, o.debug);
 	if (o.folder)
 		made_chip_write(chip, o.folder);
-	r = own_mounts_begin();
-	if (r == 0 && (o.device || !made_chip_provider(chip))) {
-		r = ioctl_stand_in_start(&devices);
-		if (r == 0)
-			r = ioctl_stand_in_chip(devices, chip);
-	} else if (r == 0) {
-		r = tsm_stand_in_start(chip, &tsm);
-	}
+	r = begin(&o, chip, &tsm, &devices);
 	if (r < 0) {
 		fprintf(stderr, "stand-in: %s\n", strerror(-r));
 	} else {
