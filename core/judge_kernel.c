@@ -389,6 +389,28 @@ static void judge_event(const struct judging *j, const struct policy_kernel *k,
 	judge_end(&c);
 }
 
+/* How often others looked, in whatever way; access that could change something is another rule. */
+static void judge_reads(const struct judging *j, const struct policy_limit *limit)
+{
+	static const char kind[] = "foreign_read";
+	const Assay__EventCounter *counter = counter_of(j->mi->kernel, kind);
+	char expected[JUDGE_TEXT_MAX];
+	struct judge_check c;
+	uint64_t n;
+
+	snprintf(expected, sizeof(expected), "at most %llu looks by other processes",
+		 (unsigned long long)limit->value);
+	if (!judge_begin(&c, j, &limit->rule, JUDGE_VALUE, "dynamic.kernel.foreign_reads", expected,
+			 j->mi->kernel))
+		return;
+	n = counter ? since_previous(j, counter, kind) : 0;
+	if (!counter)
+		judge_unchecked(&c, "they are not counted");
+	else if (n > limit->value)
+		judge_fail(&c, "%llu", (unsigned long long)n);
+	judge_end(&c);
+}
+
 /* MI item 10: kernel events since the time node before. */
 void judge_kernel(const struct judging *j)
 {
@@ -400,6 +422,8 @@ void judge_kernel(const struct judging *j)
 		judge_lost(j, k->lost);
 	if (judge_wanted(k->foreign_access))
 		judge_foreign(j, k);
+	if (k->foreign_reads)
+		judge_reads(j, k->foreign_reads);
 	if (k->exec)
 		judge_exec(j, k->exec);
 	for (size_t i = 0; i < KERNEL_RULES; i++) {

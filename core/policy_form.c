@@ -149,6 +149,7 @@ static const cyaml_schema_field_t paths_fields[] = {
 static const cyaml_schema_field_t kernel_fields[] = {
 	RULE(policy_kernel),
 	FORM_PART("lost", struct policy_kernel, lost, max_fields),
+	FORM_PART("foreign_reads", struct policy_kernel, foreign_reads, max_fields),
 	FORM_WORD("foreign_access", struct policy_kernel, foreign_access, settings),
 	KERNEL_EVENT("wx_memory", KERNEL_WX_MEMORY),
 	KERNEL_EVENT("anonymous_code", KERNEL_ANONYMOUS_CODE),

@@ -154,7 +154,7 @@ enum policy_kernel_rule {
 
 struct policy_kernel {
 	struct policy_rule rule;
-	struct policy_limit *lost;
+	struct policy_limit *lost, *foreign_reads;
 	enum policy_setting foreign_access;
 	enum policy_setting events[KERNEL_RULES];
 	struct policy_paths *exec;

@@ -370,6 +370,8 @@ static void read_kernel(struct reading *x, struct policy_kernel *k)
 {
 	read_guard(x, k);
 	read_limit(x, "dynamic.kernel.lost", k->lost, &k->rule, quantity_count, QUANTITY_COUNT);
+	read_limit(x, "dynamic.kernel.foreign_reads", k->foreign_reads, &k->rule, quantity_count,
+		   QUANTITY_COUNT);
 	if (!k->exec)
 		return;
 	settle(&k->exec->rule, &k->rule);

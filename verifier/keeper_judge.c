@@ -207,6 +207,7 @@ static int latch_other(struct judging *g, const struct policy *p, const struct v
 static int latch_others(struct judging *g)
 {
 	const struct policies *policies = g->call->keeper->policies;
+	int64_t now_s = g->call->now.at_ns / 1000000000;
 	struct reader in = reader_of(g->call->blobs[3]);
 	struct violation v;
 	struct view entry;
@@ -221,7 +222,7 @@ static int latch_others(struct judging *g)
 			const struct policy *p = policies->items[i];
 
 			if (violation_is_of(&v, policy_application(p)) &&
-			    policy_on_violation(p, v.kind, g->call->now.at_ns / 1000000000) == POLICY_DENIES)
+			    policy_on_violation(p, v.kind, now_s) == POLICY_DENIES)
 				r = latch_other(g, p, &v);
 		}
 	}

@@ -342,6 +342,11 @@ static void from_memory_by_name(struct mi *mi)
 	assert_int_equal(mi_push(mi, &e->n_notes, &e->notes, (char *)"memfd"), 0);
 }
 
+static void four_looks(struct mi *mi)
+{
+	assert_int_equal(add_counter(mi, "foreign_read", 4), 0);
+}
+
 static void other_events(struct mi *mi)
 {
 	all_counted(mi);
@@ -747,6 +752,12 @@ static const struct {
 	{ "none: foreign_read", "kernel: {foreign_read: deny}", all_counted, PASSES, NULL, NULL },
 	{ "some: foreign_read", "kernel: {foreign_read: deny}", other_events, FAILS,
 	  "dynamic.kernel.foreign_read", "read by ps" },
+	{ "looks within the limit", "kernel: {foreign_reads: {max: 4}}", four_looks, PASSES, NULL,
+	  NULL },
+	{ "one look too many", "kernel: {foreign_reads: {max: 3}}", four_looks, FAILS,
+	  "dynamic.kernel.foreign_reads", "4" },
+	{ "looks that are not counted", "kernel: {foreign_reads: {max: 3}}", UNCHANGED, UNCHECKED,
+	  "dynamic.kernel.foreign_reads", "not counted" },
 	{ "none: signals", "kernel: {signals: deny}", all_counted, PASSES, NULL, NULL },
 	{ "some: signals", "kernel: {signals: deny}", other_events, FAILS,
 	  "dynamic.kernel.signals", "without detail" },

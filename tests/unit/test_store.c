@@ -72,6 +72,62 @@ static void tampering_is_found(void **state)
 	}
 }
 
+struct taken {
+	size_t n;
+	int answer;
+};
+
+static int on_mi(void *arg, int64_t row, struct view mi)
+{
+	struct taken *t = arg;
+
+	assert_true(row > 0);
+	assert_true(view_equal(mi, view_of("\1\2", 2)));
+	t->n++;
+	return t->answer;
+}
+
+/* For learning: what of the one measurement makes it one to learn from. */
+static const struct {
+	const char *what, *sql, *application;
+	int answer, result;
+	size_t n;
+} learnt[] = {
+	{ "an accepted one", "accepted = 1", "a", 0, 0, 1 },
+	{ "of another application", "accepted = 1", "b", 0, 0, 0 },
+	{ "a refused one", "accepted = 0", "a", 0, 0, 0 },
+	{ "a static one", "accepted = 1, kind = 'static'", "a", 0, 0, 0 },
+	{ "without its MI", "accepted = 1, mi = x''", "a", 0, 0, 0 },
+	{ "whose reader fails", "accepted = 1", "a", -ENOSPC, -ENOSPC, 1 },
+};
+
+static void accepted_measurements_are_handed_out(void **state)
+{
+	struct keeper_lab *f = *state;
+	struct judgement g;
+
+	keeper_lab_start(f);
+	keeper_lab_nonce(f, 1);
+	keeper_lab_prepare(f, 1, 1, &g);
+	keeper_lab_expect(f, &g, true, 1, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(learnt); i++) {
+		struct taken t = { .answer = learnt[i].answer };
+		char sql[256];
+
+		snprintf(sql, sizeof(sql),
+			 "UPDATE evidence SET application = 'a', kind = 'dynamic', mi = x'0102';"
+			 "UPDATE evidence SET %s",
+			 learnt[i].sql);
+		assert_int_equal(sqlite3_exec(f->keeper.store->db, sql, NULL, NULL, NULL),
+				 SQLITE_OK);
+		assert_int_equal(
+			store_accepted_mis(f->keeper.store, learnt[i].application, on_mi, &t),
+			learnt[i].result);
+		if (t.n != learnt[i].n)
+			fail_msg("%s: %zu", learnt[i].what, t.n);
+	}
+}
+
 /* What a child that is killed did, told through a pipe after it was told to it. */
 static void work_until_killed(struct keeper_lab *f, int out, uint8_t round)
 {
@@ -166,6 +222,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, keeper_lab_set_up, keeper_lab_tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(tampering_is_found),
+		TEST(accepted_measurements_are_handed_out),
 		TEST(kill_at_any_point_leaves_it_whole),
 	};
 
