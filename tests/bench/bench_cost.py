@@ -109,9 +109,7 @@ class Alone:
 
     def stop(self):
         for process, cgroup in self.running.values():
-            # SIGINT: PostgreSQL then waits for no client.
-            process.send_signal(signal.SIGINT if "postgres" in process.args[-1] or any(
-                "/postgres" in a for a in process.args) else signal.SIGTERM)
+            process.send_signal(signal.SIGINT)  # upon which PostgreSQL waits for no client
             try:
                 process.wait(20)
             except subprocess.TimeoutExpired:
@@ -138,7 +136,14 @@ class Measured:
                                        extra=f"hooks: {hooks}\n")
         for name in servers:
             lab.in_state(name, "running", 60)
+        # The first measurement reads every file; what is asked for is the rounds that follow.
+        for name in servers:
+            until(f"{name} measured", lambda: self.rows_of(name), 60)
         self.pids = scene.monitor_and_net(lab)
+
+    def rows_of(self, name):
+        return self.lab.rows("select accepted, reasons from evidence where kind = 'dynamic' and "
+                             f"application = '{name}' and id > {self.since}")
 
     @staticmethod
     def application(name, server):
@@ -165,8 +170,7 @@ class Measured:
         if "no eBPF" in self.assayd.text():
             raise Failure("assayd has no eBPF here: there are no hooks to cost anything")
         for name in self.servers:
-            rows = self.lab.rows("select accepted, reasons from evidence where kind = 'dynamic' "
-                                 f"and application = '{name}' and id > {self.since}")
+            rows = self.rows_of(name)
             bad = [reasons for accepted, reasons in rows if not accepted]
             if not rows or bad:
                 raise Failure(f"{name}: {len(rows)} measurements, refused: {bad[:1]}")
