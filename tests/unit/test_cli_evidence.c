@@ -252,6 +252,48 @@ static void a_folder_of_quotes_is_judged(void **state)
 	assert_true(has("out", "needs its signature"));
 }
 
+/* A platform's key is believed because of who names it: not because it lies beside the token. */
+static void a_bare_key_counts_only_where_it_is_named(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	shared_evidence_needed();
+	assert_int_equal(mkdir("cca", 0700), 0);
+	lay_out("cca", "coco-fvp.cbor", "cca/coco-fvp.cbor");
+	lay_out("cca", "coco-fvp.cpak.pem", "cca/coco-fvp.cpak.pem");
+	lay_out("cca", "ta-tfa.json", "cca/anchors.json");
+	assert_int_equal(RUN("verify", "cca"), 1);
+	assert_true(has("out", "evidence.platform_signature"));
+	assert_int_equal(RUN("verify", "cca", "--endorsements", "cca/anchors.json"), 0);
+	assert_int_equal(RUN("verify", "cca", "--endorsements", "cca/coco-fvp.cpak.pem", "--json"),
+			 0);
+	j = answer();
+	assert_string_equal(text_of(j, "platform"), "cca");
+	assert_string_equal(text_of(j, "verdict"), "valid");
+	assert_string_equal(text_of(j, "status"), "secured");
+	json_decref(j);
+}
+
+static void a_wrapper_is_judged_by_what_is_in_it(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	shared_evidence_needed();
+	lay_out("sev-snp", "v3-genoa-tsm.cbor", "wrapped.cbor");
+	assert_int_equal(RUN("verify", "wrapped.cbor", "--at", "2026-03-20T00:00:00Z", "--json"),
+			 0);
+	j = answer();
+	assert_string_equal(text_of(j, "platform"), "sev-snp");
+	assert_string_equal(text_of(j, "verdict"), "valid");
+	json_decref(j);
+	/* Before the certificate was made. */
+	assert_int_equal(RUN("verify", "wrapped.cbor", "--at", "2025-04-19T00:00:00Z"), 1);
+	assert_int_equal(RUN("show", "wrapped.cbor"), 0);
+	assert_true(has("out", "measurement"));
+}
+
 static void a_report_is_shown(void **state)
 {
 	json_t *j, *body;
@@ -341,6 +383,8 @@ int main(void)
 		cmocka_unit_test(a_policy_decides_what_is_accepted),
 		cmocka_unit_test(of_several_reports_each_is_judged),
 		cmocka_unit_test(a_folder_of_quotes_is_judged),
+		cmocka_unit_test(a_bare_key_counts_only_where_it_is_named),
+		cmocka_unit_test(a_wrapper_is_judged_by_what_is_in_it),
 		cmocka_unit_test(a_report_is_shown),
 		cmocka_unit_test(wrong_use_is_told_from_bad_evidence),
 	};
