@@ -395,3 +395,29 @@ def test_soft_for_development(lab):
     check(lab.status("worker") is None or lab.status("worker")["insecure"], "the status does not")
     listed = lab.fleet("list", "--json").stdout
     check("insecure" in listed, listed)
+
+
+def test_applications_measured_while_the_verifier_is_away(lab):
+    """Their reports are made in one order and come in another: none is refused for that."""
+    machine(lab)
+    ports = {f"cache{i}": free_port() for i in range(4)}
+    applications = ""
+    for name, port in ports.items():
+        lab.measure(name, REDIS)
+        lab.policy(name, f"static: {{manifest: {name}.mtree}}\n"
+                         "dynamic: {start_time: {unchanged: true}}\n")
+        applications += f"""  - name: {name}
+    exec: [{REDIS}, --port, "{port}", --bind, 127.0.0.1, --save, "", --dir, /tmp]
+    user: nobody
+    files: [{REDIS}]
+    measure: {{static: false, dynamic: true}}
+    time_nodes: [{{every: 300ms, jitter: 100ms}}]
+"""
+    assayd = lab.start_assayd(applications)
+    for name in ports:
+        assayd.wait_for(f"B4 +{name}: ", 60)
+        assayd.wait_for(f"time node 3: .*|B3 +{name}: .*time node 3", 60)
+    lab.start_verifier()
+    for name in ports:
+        until(f"{name} accepted", lambda: accepted(lab, name, "dynamic") >= 6, 60)
+        none_refused(lab, name)
