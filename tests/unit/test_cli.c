@@ -131,6 +131,15 @@ static const struct {
 	{ "no policy", { "policy", "check", "--mi", "in" }, 2, "which policy?" },
 	{ "nothing to judge", { "policy", "check", "in" }, 2, "--mi FILE is missing" },
 	{ "a policy that is none", { "policy", "check", "in", "--mi", "in" }, 2, "in:1:" },
+	{ "a time that is none", { "policy", "check", "in", "--at", "now" }, 2, "'now' is not" },
+	{ "learning from nothing", { "learn" }, 2, "one of --mi, --pid and --application" },
+	{ "learning in two ways", { "learn", "--mi", "in", "--pid", "1" }, 2, "one of --mi" },
+	{ "learning from what is no MI", { "learn", "--mi", "in" }, 2, "in: not an MI" },
+	{ "learning from what is not there", { "learn", "--mi", "absent" }, 3, "absent: No such" },
+	{ "a slack that is none", { "learn", "--mi", "in", "-s", "1001" }, 2, "'1001' is not" },
+	{ "no time to learn in", { "learn", "--pid", "1", "--for", "0s" }, 2, "'0s' is not" },
+	{ "a store of whom", { "learn", "--pid", "1", "--store", "in" }, 2, "--application" },
+	{ "a name that is none", { "learn", "--mi", "in", "-n", "a b" }, 2, "'a b' cannot be" },
 };
 
 static void arguments_are_checked(void **state)
