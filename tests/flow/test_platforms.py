@@ -119,6 +119,20 @@ def test_csv_round(lab):
     Platform(lab, "csv").passes()
 
 
+def test_cca_round(lab):
+    """The root of the test is the platform's key: nothing signs it."""
+    Platform(lab, "cca").passes()
+
+
+def test_a_cca_key_that_nobody_named_is_refused(lab):
+    """It was imported, and the policy does not name it."""
+    Platform(lab, "cca", root=False).refused("evidence.platform_signature")
+
+
+def test_a_debuggable_cca_platform_is_refused(lab):
+    Platform(lab, "cca").refused(r"platforms\.cca\.lifecycle", debug=True)
+
+
 def test_a_debuggable_guest_is_refused(lab):
     Platform(lab, "sev-snp").refused(r"platforms\.sev-snp\.debug", debug=True)
 

@@ -25,7 +25,7 @@
 
 static const char usage[] =
 	"usage: stand-in [--device] [--debug] [--folder DIR] PLATFORM -- COMMAND...\n"
-	"  PLATFORM      sev-snp, tdx, csv; vtpm (Azure's), svsm: on an SEV-SNP, with --tpm\n"
+	"  PLATFORM      sev-snp, tdx, csv, cca; vtpm (Azure's), svsm: on an SEV-SNP, with --tpm\n"
 	"  --device      sev-snp: /dev/sev-guest instead of configfs-tsm\n"
 	"  --tpm TCTI    the TPM that is to be the vTPM\n"
 	"  --debug       a guest that its host can look into\n"
