@@ -30,7 +30,7 @@ for _ in $(seq 1 600); do
 	sleep 1
 done
 for child in $(cat /proc/$monitor/task/$monitor/children); do # the application is another
-	grep -q '^assayd$' "/proc/$child/comm" && net=$child
+	grep -q '^assayd-net$' "/proc/$child/comm" && net=$child
 done
 sleep 300 &
 stranger=$!
