@@ -7,6 +7,7 @@ ps, top and lsof looking on all the while. Measured again and again; one refusal
 usage: quiet.py [--build DIR] [--minutes N] [--keep] [NAME…]    NAME: of an application"""
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -170,6 +171,16 @@ def judged(app):
     return sum(1 for _, accepted, _ in rows if accepted), refused[0] if refused else ""
 
 
+def learnt(lab, app):
+    """Why the policy that is learnt from its measurements does not accept them; "" if it does."""
+    done = run(lab.program("assay"), "learn", "--application", app.name, "--store",
+               lab.path("verifier.db"), "-o", lab.path(f"{app.name}.learnt.yaml"), check=False)
+    nodes = re.search(r"(\d+) nodes: (\d+) accepted", done.stderr)
+    if done.returncode != 0 or not nodes or nodes[1] != nodes[2] or nodes[1] == "0":
+        return f"the policy learnt: {done.stderr}"
+    return ""
+
+
 def attacked(lab, applications):
     """Whether a violation would have been seen: the text of one that is quiet is written."""
     name = "a violation is seen"
@@ -217,6 +228,8 @@ def play(lab, kinds, minutes):
                 why = f"reported: {refusal}"
             elif not os.path.exists(f"/proc/{a.child}"):
                 why = "it ended"
+            elif not why:
+                why = learnt(lab, a)
             results.append((a.name, not why, why or f"{accepted} measurements"))
         results.append(attacked(lab, applications))
         results += [("ps, top and lsof", False, p) for p in problems if p.startswith("ps,")]

@@ -63,7 +63,7 @@ class Application:
         return {
             "code": code,
             "listen": {"allow": t.listen},
-            "connections": {"allow": []},
+            "connections": {"allow": list(t.connects_to)},
             "environment": {"deny": ["LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH", "NODE_OPTIONS",
                                      "JAVA_TOOL_OPTIONS", "PYTHONSTARTUP", "PYTHONPATH"]},
             "start_time": {"unchanged": "true"},

@@ -92,6 +92,8 @@ class Target:
         os.chmod(path, mode)
         return path
 
+    connects_to = ()  # as a policy writes it
+
     @property
     def listen(self):
         return [f"tcp/127.0.0.1:{self.port}"] if self.argv else []
@@ -307,6 +309,10 @@ class Jvm(Target):
                      "org.h2.tools.Server", "-pg", "-pgPort", str(self.port), "-baseDir", self.var,
                      "-ifNotExists")
         self.files = [f"{self.home}/bin/java", H2]
+
+    @property
+    def connects_to(self):  # H2 looks whether it answers, once it listens
+        return [f"127.0.0.1:{self.port}"]
 
     @property
     def listen(self):
