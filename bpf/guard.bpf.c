@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Guards assayd, the files it measured and the chip, with BPF LSM: what others may not do is refused
- * before it happens, to root as well. Each refusal is counted. Signals that the kernel itself sends
- * (its out-of-memory killer, cgroup.kill, a terminal's) do not come by here.
+ * Guards assayd, the files it measured and the chip, with BPF LSM: what others may not do is
+ * refused before it happens, to root as well. Each refusal is counted. Signals that the kernel
+ * itself sends (its out-of-memory killer, cgroup.kill, a terminal's) do not come by here.
  */
 #include "bpf/kernel.h"
 
@@ -23,7 +23,7 @@
 
 /* Set before loading, fixed from then on. */
 const volatile __u32 self_tgid;
-const volatile __u32 parts;	   /* bits of enum guard_part */
+const volatile __u32 parts;	     /* bits of enum guard_part */
 const volatile __u32 setattr_dentry; /* which argument of inode_setattr is the dentry: 0 or 1 */
 
 /* Raised when self opens a file: proof that the kernel asks these programs at all. */
@@ -99,8 +99,8 @@ static __always_inline int refuse(__u32 kind)
 }
 
 /*
- * Why ptrace_access_check: ptrace, /proc/PID/mem, process_vm_*, pidfd_getfd, process_madvise, perf and
- * all of /proc/PID that is not for everybody ask here, however they are reached.
+ * Why ptrace_access_check: ptrace, /proc/PID/mem, process_vm_*, pidfd_getfd, process_madvise, perf
+ * and all of /proc/PID that is not for everybody ask here, however they are reached.
  */
 SEC("lsm/ptrace_access_check")
 int BPF_PROG(guard_access, struct task_struct *child, unsigned int mode)
@@ -220,7 +220,8 @@ static __always_inline bool is_tsm(struct inode *inode, struct dentry *dentry)
 	return false;
 }
 
-/* Why file_open: every open ends here, in io_uring as well, before the device or the file is asked. */
+/* Why file_open: every open ends here, in io_uring as well, before the device or the file is asked.
+ */
 SEC("lsm/file_open")
 int BPF_PROG(guard_open, struct file *file)
 {

@@ -20,7 +20,8 @@ enum guard_part {
 /* What was refused. */
 enum guard_denial {
 	GUARD_DENIED_ACCESS, /* ptrace, memory, descriptors of assayd */
-	GUARD_DENIED_LOOK,   /* state under /proc that others may not see: ps does that, and goes on */
+	GUARD_DENIED_LOOK,   /* state under /proc that others may not see: ps does that, and goes on
+			      */
 	GUARD_DENIED_SIGNAL,
 	GUARD_DENIED_LIMIT,  /* resource limits of assayd */
 	GUARD_DENIED_OBJECT, /* a descriptor of an eBPF object of assayd */

@@ -59,8 +59,8 @@ const char *guard_denial_name(uint32_t kind)
 }
 
 /*
- * Kernels since 6.9 hand inode_setattr the mount's idmap first. Their types tell; -EOPNOTSUPP: there
- * is no such hook.
+ * Kernels since 6.9 hand inode_setattr the mount's idmap first. Their types tell; -EOPNOTSUPP:
+ * there is no such hook.
  */
 static int find_setattr_dentry(uint32_t *ret)
 {
@@ -74,8 +74,7 @@ static int find_setattr_dentry(uint32_t *ret)
 	if (id > 0) {
 		t = btf__type_by_id(btf, btf__type_by_id(btf, (uint32_t)id)->type);
 		for (uint32_t i = 0; i < btf_vlen(t) && i < 2 && r < 0; i++) {
-			const struct btf_type *p =
-				btf__type_by_id(btf, btf_params(t)[i].type);
+			const struct btf_type *p = btf__type_by_id(btf, btf_params(t)[i].type);
 
 			if (!btf_is_ptr(p))
 				continue;
@@ -317,7 +316,8 @@ static int add_denial(struct mi *mi, Assay__Guard *out, uint32_t kind,
 	return r < 0 ? r : mi_push(mi, &out->n_denials, &out->denials, d);
 }
 
-int guard_write(const struct guard *g, struct mi *mi, Assay__KernelEvents *out, uint64_t *ret_denied)
+int guard_write(const struct guard *g, struct mi *mi, Assay__KernelEvents *out,
+		uint64_t *ret_denied)
 {
 	struct guard_denied denied[GUARD_DENIALS];
 	uint64_t sum = 0;

@@ -14,10 +14,10 @@
 struct guard;
 
 /*
- * Guards parts (bits of enum guard_part): the calling process and those of follow_add_own, the files
- * of follow_watch as they change, the devices of follow_denied_devices. f shares its maps with
- * it, outlives it, and tells of it in MI item 10 (guard_of). Whether anything is guarded guard_active
- * tells. -ENOMEM.
+ * Guards parts (bits of enum guard_part): the calling process and those of follow_add_own, the
+ * files of follow_watch as they change, the devices of follow_denied_devices. f shares its maps
+ * with it, outlives it, and tells of it in MI item 10 (guard_of). Whether anything is guarded
+ * guard_active tells. -ENOMEM.
  */
 MUST_CHECK int guard_open(struct follow *f, uint32_t parts, struct guard **ret);
 
@@ -35,7 +35,8 @@ const char *guard_why_not(const struct guard *g);
 
 /*
  * Takes all eBPF maps, programs and links that this process has open under the guard. To be called
- * again when there are more. -ENOSPC: more than GUARD_OBJECTS. A guard that is not active takes none.
+ * again when there are more. -ENOSPC: more than GUARD_OBJECTS. A guard that is not active takes
+ * none.
  */
 MUST_CHECK int guard_claim(struct guard *g);
 
@@ -43,8 +44,8 @@ MUST_CHECK int guard_claim(struct guard *g);
 MUST_CHECK int guard_denials(const struct guard *g, struct guard_denied ret[GUARD_DENIALS]);
 
 /*
- * Writes KernelEvents.guard, and how many attempts, looking aside, were refused in all. g may be NULL:
- * then nothing is written, and the count is 0. -ENOMEM, or what reading the counts gave.
+ * Writes KernelEvents.guard, and how many attempts, looking aside, were refused in all. g may be
+ * NULL: then nothing is written, and the count is 0. -ENOMEM, or what reading the counts gave.
  */
 MUST_CHECK int guard_write(const struct guard *g, struct mi *mi, Assay__KernelEvents *out,
 			   uint64_t *ret_denied);
