@@ -360,7 +360,8 @@ static int collect_process(struct code *x, struct mi *mi, size_t i, Assay__Code 
 	if (r < 0)
 		return r;
 	/* Half of it is no measurement; that it ended the events tell. */
-	if (*g.out->error && target_process_ended(p))
+	if ((*g.out->error || (g.out->objects && *g.out->objects->error)) &&
+	    target_process_ended(p))
 		return 0;
 	*why = g.why;
 	return mi_push(mi, &code->n_processes, &code->processes, g.out);

@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#define PF_EXITING 0x4 /* include/linux/sched.h of the kernel */
+
 bool proc_piece(struct view *rest, char separator, struct view *ret)
 {
 	const uint8_t *end;
@@ -61,7 +63,7 @@ static void skip_blanks(struct view *v)
 }
 
 /* Fields of stat(5) after the name, numbered as in the manual, where the state is 3. */
-enum { STATE = 3, PPID, UTIME = 14, STIME, CUTIME, CSTIME, THREADS = 20, START = 22, VSIZE, RSS };
+enum { STATE = 3, PPID, FLAGS = 9, UTIME = 14, STIME, CUTIME, CSTIME, THREADS = 20, START = 22, VSIZE, RSS };
 
 int proc_parse_stat(struct view text, struct proc_stat *ret)
 {
@@ -95,6 +97,7 @@ int proc_parse_stat(struct view text, struct proc_stat *ret)
 	}
 	s.pid = (pid_t)pid;
 	s.parent = (pid_t)fields[PPID];
+	s.exiting = fields[FLAGS] & PF_EXITING;
 	s.user_ticks = fields[UTIME];
 	s.system_ticks = fields[STIME];
 	s.children_user_ticks = fields[CUTIME];

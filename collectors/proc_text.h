@@ -22,6 +22,7 @@ struct proc_stat {
 	pid_t pid, parent;
 	char comm[PROC_COMM_MAX];
 	char state;
+	bool exiting; /* on its way out: it has no memory any more, or will not have it soon */
 	uint64_t user_ticks, system_ticks; /* of all its threads, ended ones too */
 	uint64_t children_user_ticks, children_system_ticks; /* ended and waited for */
 	uint32_t threads;

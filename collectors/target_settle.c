@@ -33,7 +33,8 @@ bool target_process_ended(const struct target_process *p)
 	struct proc_stat stat;
 	int r = read_stat(p->proc_fd, "stat", &stat);
 
-	return r == -ESRCH || r == -ENOENT || (r == 0 && strchr("ZX", stat.state));
+	return r == -ESRCH || r == -ENOENT ||
+	       (r == 0 && (stat.exiting || strchr("ZX", stat.state)));
 }
 
 static bool is_ended(const uint32_t *ended, size_t n, uint32_t pid)
@@ -83,7 +84,8 @@ static bool moved_on(const struct target *t, const pid_t *now, size_t n_now)
 		if (at < t->n_processes && t->processes[at].pid == now[i])
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/stat", now[i]);
-		if (read_stat(AT_FDCWD, path, &stat) < 0 || strchr("ZX", stat.state))
+		if (read_stat(AT_FDCWD, path, &stat) < 0 || stat.exiting ||
+		    strchr("ZX", stat.state))
 			continue;
 		for (size_t k = 0; k < n_now && !parent_lives; k++)
 			parent_lives = now[k] == stat.parent;

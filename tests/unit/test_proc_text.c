@@ -17,6 +17,8 @@
 	" S 42 1 1 0 -1 4194304 100 200 0 0 11 22 33 44 20 0 5 0 777 123456789 321 "               \
 	"18446744073709551615 1 2 3 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0\n"
 
+#define STAT_TAIL " 0 0 0 0 1 2 3 4 20 0 5 0 777 123456789 321 0"
+
 static const struct {
 	const char *what, *text, *comm;
 	int r;
@@ -61,6 +63,16 @@ static void stat_is_taken_apart_whatever_the_name(void **state)
 		assert_int_equal(s.virtual_bytes, 123456789);
 		assert_int_equal(s.resident_pages, 321);
 	}
+}
+
+static void a_process_on_its_way_out_is_known(void **state)
+{
+	struct proc_stat s;
+
+	assert_int_equal(proc_parse_stat(view_text("7 (a) R 1 1 1 0 -1 4194304" STAT_TAIL), &s), 0);
+	assert_false(s.exiting);
+	assert_int_equal(proc_parse_stat(view_text("7 (a) R 1 1 1 0 -1 4194308" STAT_TAIL), &s), 0);
+	assert_true(s.exiting);
 }
 
 static const struct {
@@ -235,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stat_is_taken_apart_whatever_the_name),
+		cmocka_unit_test(a_process_on_its_way_out_is_known),
 		cmocka_unit_test(lines_of_maps_are_taken_apart),
 		cmocka_unit_test(every_cut_of_a_line_is_refused_or_whole),
 		cmocka_unit_test(effective_ids_are_found_behind_a_hostile_name),
