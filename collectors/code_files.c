@@ -405,7 +405,7 @@ int code_files_end(struct code_files *f)
 		memcpy(f->before, f->files, f->n * sizeof(*f->before));
 	f->n_before = f->n;
 	f->n = 0; /* the names are before's now */
-	if (f->n > 1)
+	if (f->n_before > 1)
 		qsort(f->before, f->n_before, sizeof(*f->before), by_identity);
 	return 0;
 }
