@@ -20,7 +20,7 @@ lives() { [ -n "$1" ] && [ -d "/proc/$1" ] && ! grep -q '^State:.[ZT]' "/proc/$1
 
 mkdir -p /etc/assay /var/lib/assay /run/assay
 cp /tests/app /tmp/app
-cp /tests/app /tmp/unmeasured
+for name in measured unmeasured; do echo content >/tmp/$name; done
 mknod /tmp/chip c 10 224
 assayd --config "$1" >/tmp/assayd.log 2>&1 &
 monitor=$! net=
@@ -36,10 +36,11 @@ sleep 300 &
 stranger=$!
 case_of it_started lives "$monitor"
 case_of it_has_its_net_process lives "$net"
-for _ in $(seq 1 120); do # until the application is measured and its files are watched
-	refused "echo x >>/tmp/app" 2>/dev/null && break
+for _ in $(seq 1 300); do # once measured, files are watched
+	grep -q 'M = Hash(MI)' /tmp/assayd.log && break
 	sleep 1
 done
+case_of it_measures grep -q 'M = Hash(MI)' /tmp/assayd.log
 for who in monitor net; do
 	eval "pid=\$$who"
 	case_of "${who}_kill_is_refused" refused "kill -KILL $pid"
@@ -48,9 +49,9 @@ for who in monitor net; do
 	case_of "${who}_environment_is_refused" refused "cat /proc/$pid/environ"
 	case_of "${who}_lives" lives "$pid"
 done
-case_of measured_file_is_refused refused "echo x >>/tmp/app"
-case_of measured_file_is_not_removed refused "rm /tmp/app"
-case_of measured_file_is_still_there cmp /tmp/app /tests/app
+case_of measured_file_is_refused refused "echo x >>/tmp/measured"
+case_of measured_file_is_not_removed refused "rm /tmp/measured"
+case_of measured_file_is_as_it_was [ "$(cat /tmp/measured)" = content ]
 case_of chip_is_refused sh -c '! (exec 3</tmp/chip) 2>/tmp/chip.err; grep -q "not permitted" /tmp/chip.err'
 # The same at what is not protected.
 case_of stranger_memory other "exec 3</proc/$stranger/mem"
@@ -62,6 +63,6 @@ case_of unmeasured_file other "echo x >>/tmp/unmeasured && rm /tmp/unmeasured"
 case_of its_parent_ends_it kill -TERM "$monitor"
 wait "$monitor"
 case_of it_ended_as_told [ $? -eq 0 ]
-case_of nothing_is_left_of_the_guard other "echo x >>/tmp/app && rm /tmp/app"
+case_of nothing_is_left_of_the_guard other "echo x >>/tmp/measured && rm /tmp/measured"
 [ $failed -eq 0 ] || cat /tmp/assayd.log
 exit $failed

@@ -35,6 +35,7 @@ applications:
   - name: app
     exec: [/tmp/app, --twin]
     user: nobody
+    files: [/tmp/app, /tmp/measured]
     measure: {static: false, dynamic: true}
     time_nodes: [{every: 2s}]
 """
