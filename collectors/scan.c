@@ -59,8 +59,7 @@ static void load_mapped(struct scan *s)
 	int r;
 
 	s->mapped = mapped_bpf__open();
-	r = s->mapped ? bpf_map__reuse_fd(s->mapped->maps.wanted,
-					  bpf_map__fd(s->skel->maps.wanted))
+	r = s->mapped ? bpf_map__reuse_fd(s->mapped->maps.wanted, bpf_map__fd(s->skel->maps.wanted))
 		      : neg_errno();
 	if (r == 0)
 		r = mapped_bpf__load(s->mapped);
@@ -129,15 +128,15 @@ int scan_want(struct scan *s, const pid_t *pids, size_t n)
 		return -ENOMEM;
 	while (old < s->n_wanted) {
 		if (new < n && pids[new] < s->wanted[old]) {
-			new++;
+			new ++;
 		} else if (new < n && pids[new] == s->wanted[old]) {
-			new++;
+			new ++;
 			old++;
 		} else {
 			(void)!bpf_map_delete_elem(fd, &s->wanted[old++]);
 		}
 	}
-	for (new = 0; new < n; new++) {
+	for (new = 0; new < n; new ++) {
 		if (bpf_map_update_elem(fd, &pids[new], &one, BPF_ANY) < 0) {
 			/* Half of it is known now: the next call begins from nothing kept. */
 			int r = neg_errno();

@@ -44,7 +44,7 @@ MUST_CHECK int scan_descriptors(struct scan *s,
  * process in order of address, and then a record that says whether these are all (MAPPED_END). A
  * process without the latter was not looked at. -EOPNOTSUPP: this kernel's cannot be walked.
  */
-MUST_CHECK int scan_mappings(struct scan *s, int (*on_mapping)(void *, const struct mapped_record *),
-			     void *arg);
+MUST_CHECK int scan_mappings(struct scan *s,
+			     int (*on_mapping)(void *, const struct mapped_record *), void *arg);
 
 #endif
