@@ -98,7 +98,7 @@ static pid_t begin(void (*does)(void), int ret[2])
 }
 
 /* Its exit status; what it says goes to text. */
-static int assay(char *text, size_t size, const char *format, ...)
+static int PRINTF_LIKE(3, 4) assay(char *text, size_t size, const char *format, ...)
 {
 	char arguments[512], command[4096];
 	va_list args;
