@@ -38,6 +38,7 @@ case_of it_started lives "$monitor"
 case_of it_has_its_net_process lives "$net"
 for _ in $(seq 1 300); do # once measured, files are watched
 	grep -q 'M = Hash(MI)' /tmp/assayd.log && break
+	lives $monitor || break
 	sleep 1
 done
 case_of it_measures grep -q 'M = Hash(MI)' /tmp/assayd.log

@@ -7,6 +7,7 @@ usage: run.py [--build DIR] [--console] [NAME…]   NAME: of a program, as bpf_g
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -137,6 +138,7 @@ def main():
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     results = Results()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # so that the machine is ended, too
     try:
         run(args, results)
     except Missing as e:
