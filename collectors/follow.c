@@ -49,6 +49,8 @@ static int map_counts(struct follow *f)
 	f->counts = at;
 	r = bpf_map_freeze(fd);
 	if (r == 0)
+		r = bpf_map_freeze(bpf_map__fd(f->skel->maps.ledger));
+	if (r == 0)
 		f->frozen = is_frozen(fd);
 	return r;
 }
