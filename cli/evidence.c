@@ -12,6 +12,7 @@
 #include "evidence_report.h"
 #include "output.h"
 #include "quantity.h"
+#include "ratls.h"
 #include "terminal.h"
 
 #define ARENA_MAX (4 * 1024 * 1024)
@@ -21,6 +22,7 @@ CLEANUP_FUNCTION(struct arena *, arena_free)
 /* What was asked for. */
 struct request {
 	const char *platform, *policy_path, *at, *report_data;
+	const char *ratls, *nonce; /* a certificate that the evidence is in */
 	const char **endorsement_paths; /* of n_endorsement_paths, lent from argv */
 	size_t n_endorsement_paths;
 	bool json;
@@ -36,6 +38,7 @@ struct work {
 	int64_t now;
 	uint8_t data[EVIDENCE_DATA];
 	size_t data_len;
+	struct bytes certificate, nonce; /* of --ratls */
 };
 
 static void work_done(struct work *w)
@@ -45,6 +48,8 @@ static void work_done(struct work *w)
 	free(w->files);
 	endorsements_free(w->endorsements);
 	policy_free(w->policy);
+	bytes_done(&w->certificate);
+	bytes_done(&w->nonce);
 }
 
 static int out_of_memory(void)
@@ -99,6 +104,24 @@ static int load_endorsements(struct work *w)
 	return status;
 }
 
+static int load_certificate(struct work *w)
+{
+	const char *path = w->request->ratls;
+	CLEANUP(cleanup_fd) int fd = -1;
+	int r;
+
+	if (!path)
+		return EXIT_GOOD;
+	w->certificate = BYTES_INIT(RATLS_CERTIFICATE_MAX);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	r = fd < 0 ? neg_errno() : bytes_read_fd(&w->certificate, fd);
+	if (r < 0) {
+		terminal_error("%s: %s", path, strerror(-r));
+		return EXIT_ENVIRONMENT;
+	}
+	return EXIT_GOOD;
+}
+
 static int load_policy(struct work *w)
 {
 	CLEANUP(bytes_cleanup) struct bytes text = BYTES_INIT(POLICY_TEXT_MAX);
@@ -133,6 +156,13 @@ static int read_values(struct work *w, const char **ret_fault)
 	w->now = time(NULL);
 	if (w->request->at && quantity_instant(w->request->at, &w->now) < 0) {
 		*ret_fault = "--at takes " QUANTITY_INSTANT;
+		return -EINVAL;
+	}
+	w->nonce = BYTES_INIT(RATLS_NONCE_MAX);
+	if (w->request->nonce &&
+	    (hex_decode(w->request->nonce, strlen(w->request->nonce), &w->nonce) < 0 ||
+	     w->nonce.len == 0)) {
+		*ret_fault = "--nonce takes hex digits of 1 to 512 bytes";
 		return -EINVAL;
 	}
 	if (!hex)
@@ -195,8 +225,13 @@ static int judge(const struct work *w, const struct piece *p, struct arena *aren
 	int r;
 
 	j->now = w->now;
-	j->compared_data = w->data_len > 0;
+	j->compared_data = w->data_len > 0 || w->request->ratls;
 	j->had_policy = w->policy != NULL;
+	if (w->request->ratls) {
+		j->name = w->request->ratls;
+		return ratls_appraise(&in, j->name, bytes_view(&w->certificate),
+				      bytes_view(&w->nonce), arena, &j->a, &j->found, &j->result);
+	}
 	r = evidence_appraise(&in, arena, &j->a, &j->found, &j->result);
 	if (r == 0)
 		j->name = p->files[j->found.ops ? j->found.at : 0].name;
@@ -305,6 +340,8 @@ static int read_request(const struct command *c, int argc, char **argv, struct r
 		{ "at", required_argument, NULL, 't' },
 		{ "report-data", required_argument, NULL, 'd' },
 		{ "policy", required_argument, NULL, 'P' },
+		{ "ratls", required_argument, NULL, 'r' },
+		{ "nonce", required_argument, NULL, 'n' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -312,10 +349,12 @@ static int read_request(const struct command *c, int argc, char **argv, struct r
 	const char **texts[] = { ['p'] = &q->platform,
 				 ['t'] = &q->at,
 				 ['d'] = &q->report_data,
-				 ['P'] = &q->policy_path };
+				 ['P'] = &q->policy_path,
+				 ['r'] = &q->ratls,
+				 ['n'] = &q->nonce };
 	int o;
 
-	while ((o = getopt_long(argc, argv, "p:e:t:d:P:jh", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "p:e:t:d:P:r:n:jh", options, NULL)) != -1) {
 		if (o == 'j')
 			q->json = true;
 		else if (o == 'e')
@@ -334,13 +373,19 @@ static int verify(const struct command *c, struct request *q, char **paths)
 	const char *fault;
 	int status;
 
-	if (!*paths)
+	if (!*paths && !q->ratls)
 		return command_wrong_use(c, "which evidence? One file or folder, or more");
+	if (q->ratls && q->report_data)
+		return command_wrong_use(c, "with --ratls the certificate gives the report data");
+	if (q->nonce && !q->ratls)
+		return command_wrong_use(c, "--nonce is of a certificate: give --ratls");
 	if (q->platform && !evidence_find(q->platform))
 		return command_wrong_use(c, "there is no platform '%s'", q->platform);
 	if (read_values(&w, &fault) < 0)
 		return command_wrong_use(c, "%s", fault);
 	status = load_policy(&w);
+	if (status == EXIT_GOOD)
+		status = load_certificate(&w);
 	if (status == EXIT_GOOD)
 		status = load_files(&w, paths);
 	if (status == EXIT_GOOD)
@@ -406,8 +451,8 @@ const struct command command_evidence_show = {
 
 const struct command command_evidence_verify = {
 	.name = "evidence verify",
-	.arguments = "FILE... [--platform NAME] [--endorsements PATH]... [--at TIME] "
-		     "[--report-data HEX] [--policy FILE] [--json]",
+	.arguments = "FILE...|--ratls CERT [FILE...] [--platform NAME] [--endorsements PATH]... "
+		     "[--at TIME] [--report-data HEX] [--nonce HEX] [--policy FILE] [--json]",
 	.summary = "Judge a chip's report: genuine or not, accepted or not, and why",
 	.options =
 		"What a file is its bytes say, not its name. A folder counts as its files. Nothing "
@@ -422,6 +467,8 @@ const struct command command_evidence_verify = {
 		"  -e, --endorsements PATH certificates, revocation lists, TCB info, QE identity\n"
 		"  -t, --at TIME           judge as of then (2026-03-20T00:00:00Z); else: now\n"
 		"  -d, --report-data HEX   what the report must have been made over\n"
+		"  -r, --ratls CERT        the report is in this TLS certificate, and over its key\n"
+		"  -n, --nonce HEX         with --ratls: the nonce that its claims must have\n"
 		"  -P, --policy FILE       accept what this policy accepts; else: the platform's "
 		"default\n"
 		"  -j, --json              as one JSON object\n",

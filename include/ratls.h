@@ -43,12 +43,14 @@ MUST_CHECK int ratls_read(X509 *certificate, struct ratls *ret, const char **ret
  * As evidence_appraise, of the evidence in a certificate (one, PEM or DER): the report must be of
  * the platform that the tag is for and over the claims buffer, and the certificate in force.
  * What else goes with the report, an event log, is in in->files; in->report_data is not used.
- * Rule "evidence.ratls": what is wrong with the certificate. name is for messages; ret_found->at
+ * nonce: that of the claims must be the same; empty: it is not compared. Rule "evidence.ratls":
+ * what is wrong with the certificate. name is for messages; ret_found->at
  * is 0 for the certificate and one more than in in->files for the others.
  */
 MUST_CHECK int ratls_appraise(const struct evidence_alone *in, const char *name,
-			      struct view certificate, struct arena *arena, struct appraisal *a,
-			      struct evidence_found *ret_found, struct evidence_result *ret);
+			      struct view certificate, struct view nonce, struct arena *arena,
+			      struct appraisal *a, struct evidence_found *ret_found,
+			      struct evidence_result *ret);
 
 /*
  * Making one. First the claims buffer for a key, with a nonce (empty: none) of at most

@@ -250,8 +250,8 @@ static int evidence_files(const struct evidence_alone *in, const char *name, str
 }
 
 int ratls_appraise(const struct evidence_alone *in, const char *name, struct view certificate,
-		   struct arena *arena, struct appraisal *a, struct evidence_found *ret_found,
-		   struct evidence_result *ret)
+		   struct view nonce, struct arena *arena, struct appraisal *a,
+		   struct evidence_found *ret_found, struct evidence_result *ret)
 {
 	struct evidence_alone alone = *in;
 	CLEANUP(X509_freep) X509 *x = NULL;
@@ -264,6 +264,8 @@ int ratls_appraise(const struct evidence_alone *in, const char *name, struct vie
 		r = ratls_read(x, &t, &why);
 	if (r == 0 && in->platform && strcmp(in->platform, t.platform) != 0)
 		r = refuse(&why, "its evidence has the tag of another platform");
+	if (r == 0 && nonce.len > 0 && !view_equal(nonce, t.nonce))
+		r = refuse(&why, "its nonce is missing or another");
 	if (r == -EBADMSG) {
 		appraisal_refuse(a, "evidence.ratls", "a certificate with evidence over its key",
 				 "%s", why);

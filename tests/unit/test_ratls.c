@@ -100,7 +100,7 @@ static X509 *certificate(const struct scene *s, EVP_PKEY *key, struct view value
 }
 
 static void judge_file(const struct scene *s, struct view file, const char *platform,
-		       struct alone_try *ret)
+		       const char *nonce, struct alone_try *ret)
 {
 	struct evidence_alone in = { .platform = platform,
 				     .endorsements = s->e,
@@ -113,8 +113,9 @@ static void judge_file(const struct scene *s, struct view file, const char *plat
 	*ret = (struct alone_try){ 0 };
 	appraisal_init(&ret->a);
 	assert_int_equal(arena_new(ARENA_MAX, &arena), 0);
-	assert_int_equal(
-		ratls_appraise(&in, "certificate", file, arena, &ret->a, &found, &ret->result), 0);
+	assert_int_equal(ratls_appraise(&in, "certificate", file, view_text(nonce), arena, &ret->a,
+					&found, &ret->result),
+			 0);
 	ret->verdict = evidence_verdict(&ret->a);
 	ret->ops = found.ops;
 	arena_free(arena);
@@ -126,7 +127,7 @@ static void expect_file(const char *what, const struct scene *s, struct view fil
 {
 	struct alone_try t;
 
-	judge_file(s, file, NULL, &t);
+	judge_file(s, file, NULL, "", &t);
 	alone_try_expect(what, &t, rule ? EVIDENCE_INVALID : EVIDENCE_VALID, rule, text);
 	appraisal_done(&t.a);
 }
@@ -175,6 +176,39 @@ static void what_is_made_is_good(void **state)
 		assert_true(view_is(t.nonce, i % 2 ? "fresh" : ""));
 		expect("as it is made", s, x, NULL, NULL);
 		EVP_PKEY_free(key);
+	}
+}
+
+static void the_nonce_is_the_one_that_was_given(void **state)
+{
+	static const struct {
+		const char *in, *expected, *refused;
+	} nonces[] = {
+		{ "one", "one", NULL },	  { "one", "", NULL },	  { "one", "two", "nonce" },
+		{ "one", "on", "nonce" }, { "", "one", "nonce" },
+	};
+	struct scene *s = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(nonces); i++) {
+		CLEANUP(bytes_cleanup) struct bytes claims = claims_of(s->key, nonces[i].in);
+		CLEANUP(bytes_cleanup) struct bytes value = BYTES_INIT(VALUE_MAX);
+		CLEANUP(X509_freep) X509 *x = NULL;
+		unsigned char *der = NULL;
+		struct alone_try t;
+		int len;
+
+		report_over(s, bytes_view(&claims));
+		assert_int_equal(ratls_extension("sev-snp", report(s), bytes_view(&claims), &value),
+				 0);
+		x = certificate(s, s->key, bytes_view(&value));
+		len = i2d_X509(x, &der);
+		assert_true(len > 0);
+		judge_file(s, view_of(der, (size_t)len), NULL, nonces[i].expected, &t);
+		alone_try_expect(nonces[i].expected, &t,
+				 nonces[i].refused ? EVIDENCE_INVALID : EVIDENCE_VALID,
+				 nonces[i].refused ? "evidence.ratls" : NULL, nonces[i].refused);
+		appraisal_done(&t.a);
+		OPENSSL_free(der);
 	}
 }
 
@@ -360,7 +394,7 @@ static void the_tag_says_the_platform(void **state)
 	x = certificate(s, s->key, bytes_view(&value));
 	len = i2d_X509(x, &der);
 	assert_true(len > 0);
-	judge_file(s, view_of(der, (size_t)len), "tdx", &t);
+	judge_file(s, view_of(der, (size_t)len), "tdx", "", &t);
 	alone_try_expect("asked for another platform", &t, EVIDENCE_INVALID, "evidence.ratls",
 			 "another platform");
 	appraisal_done(&t.a);
@@ -450,7 +484,7 @@ static void a_flipped_bit_of_the_extension_is_refused(void **state)
 		x = certificate(s, s->key, bytes_view(&value));
 		len = i2d_X509(x, &der);
 		assert_true(len > 0);
-		judge_file(s, view_of(der, (size_t)len), NULL, &t);
+		judge_file(s, view_of(der, (size_t)len), NULL, "", &t);
 		if (t.verdict != EVIDENCE_INVALID && (at < in_report + SIGNED || at >= behind))
 			fail_msg("byte %zu", at);
 		appraisal_done(&t.a);
@@ -540,6 +574,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_made_is_good),
+		cmocka_unit_test(the_nonce_is_the_one_that_was_given),
 		cmocka_unit_test(there_is_no_tag_for_every_platform),
 		cmocka_unit_test(claims_are_held_to_the_key),
 		cmocka_unit_test(another_key_or_other_data_are_refused),
