@@ -19,7 +19,6 @@
 
 /* Certificates with evidence over their key: made and judged, and wrong in one thing at a time. */
 
-CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 CLEANUP_FUNCTION(X509 *, X509_free)
 
 #define ARENA_MAX   (1024 * 1024)
