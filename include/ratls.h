@@ -68,7 +68,8 @@ MUST_CHECK int ratls_extension(const char *platform, struct view report, struct 
 
 /*
  * And a certificate with it, signed by its own key and in force from not_before to not_after
- * (seconds since 1970). *ret is the caller's. -EINVAL: OpenSSL cannot sign with the key. -ENOMEM.
+ * (seconds since 1970). *ret is the caller's. -EINVAL: OpenSSL cannot sign with the key. -EMSGSIZE:
+ * more than X509_DER_MAX bytes. -ENOMEM.
  */
 MUST_CHECK int ratls_certificate(EVP_PKEY *key, struct view extension, int64_t not_before,
 				 int64_t not_after, X509 **ret);

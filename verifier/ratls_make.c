@@ -134,6 +134,8 @@ int ratls_certificate(EVP_PKEY *key, struct view extension, int64_t not_before, 
 	ERR_clear_error();
 	if (ok <= 0)
 		return -EINVAL;
+	if (i2d_X509(x, NULL) > X509_DER_MAX)
+		return -EMSGSIZE; /* nobody here would read it */
 	*ret = TAKE(x);
 	return 0;
 }

@@ -11,6 +11,7 @@
  */
 
 #define ARENA_MAX (1024 * 1024)
+#define MADE_MAX  8192 /* bytes of a report that a certificate has room for */
 #define NOW	  1800000000
 
 CLEANUP_FUNCTION(X509 *, X509_free)
@@ -69,12 +70,13 @@ static void make_anew(struct view v)
 	const char *why = NULL;
 	struct ratls t;
 
+	if (v.len > MADE_MAX)
+		return;
 	if (ratls_claims(key(), view_of(v.data, v.len < 8 ? v.len : 8), &claims) < 0 ||
 	    ratls_extension("sev-snp", v, bytes_view(&claims), &value) < 0 ||
 	    ratls_certificate(key(), bytes_view(&value), NOW - 1, NOW + 1, &x) < 0)
 		abort();
-	if (v.len > 0 && v.len <= EVIDENCE_REPORT_MAX &&
-	    (ratls_read(x, &t, &why) < 0 || !view_equal(t.report, v)))
+	if (v.len > 0 && (ratls_read(x, &t, &why) < 0 || !view_equal(t.report, v)))
 		abort();
 	bytes_done(&claims);
 	bytes_done(&value);

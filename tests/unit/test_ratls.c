@@ -220,6 +220,19 @@ static void there_is_no_tag_for_every_platform(void **state)
 	assert_int_equal(b.len, 0);
 }
 
+static void none_is_made_that_is_too_long_to_be_read(void **state)
+{
+	CLEANUP(cleanup_mem) uint8_t *value = calloc(1, X509_DER_MAX);
+	struct scene *s = *state;
+	X509 *x = NULL;
+
+	assert_non_null(value);
+	assert_int_equal(
+		ratls_certificate(s->key, view_of(value, X509_DER_MAX), s->now, s->now, &x),
+		-EMSGSIZE);
+	assert_null(x);
+}
+
 /* The claims buffer by hand; the report is over it, so that nothing else is wrong. */
 static const struct {
 	const char *what;
@@ -575,6 +588,7 @@ int main(void)
 		cmocka_unit_test(what_is_made_is_good),
 		cmocka_unit_test(the_nonce_is_the_one_that_was_given),
 		cmocka_unit_test(there_is_no_tag_for_every_platform),
+		cmocka_unit_test(none_is_made_that_is_too_long_to_be_read),
 		cmocka_unit_test(claims_are_held_to_the_key),
 		cmocka_unit_test(another_key_or_other_data_are_refused),
 		cmocka_unit_test(the_tag_says_the_platform),
