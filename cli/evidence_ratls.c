@@ -23,7 +23,6 @@
 
 CLEANUP_FUNCTION(struct arena *, arena_free)
 CLEANUP_FUNCTION(BIO *, BIO_free)
-CLEANUP_FUNCTION(EVP_PKEY *, EVP_PKEY_free)
 CLEANUP_FUNCTION(X509 *, X509_free)
 
 struct request {
