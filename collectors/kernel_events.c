@@ -17,8 +17,32 @@ static void address_text(uint16_t family, const uint8_t *address, uint16_t port,
 	snprintf(to, size, family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, port);
 }
 
+/*
+ * What was executed through a descriptor, as assayd starts applications, has no name but the
+ * descriptor's: then that of the same file among those that run. NULL: none of them is it.
+ */
+static const char *path_of_descriptor(const struct mi *mi, const struct follow_record *record)
+{
+	static const char prefix[] = "/dev/fd/";
+
+	if (strncmp(record->text, prefix, strlen(prefix)) != 0)
+		return NULL;
+	for (size_t i = 0; i < mi->msg->n_files; i++) {
+		const Assay__File *f = mi->msg->files[i];
+		struct follow_file is = follow_file_of(f->device, f->inode);
+
+		if (is.device == record->device && is.inode == record->inode && !f->deleted)
+			return f->path;
+	}
+	return NULL;
+}
+
 static int detail_exec(struct mi *mi, const struct follow_record *record, char **ret)
 {
+	const char *path = path_of_descriptor(mi, record);
+
+	if (path)
+		return mi_text(mi, path, ret);
 	return mi_printf(mi, ret, "%.*s", (int)sizeof(record->text), record->text);
 }
 

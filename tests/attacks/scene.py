@@ -53,7 +53,8 @@ class Application:
                 "aliases": "deny", "memory_files": "deny", "remote_files": "deny"}
         kernel = {"lost": {"max": "0"}, "foreign_access": "deny", "file_changed": "deny",
                   "exec_memory": "deny", "io_uring": "deny",
-                  "exec": {"allow": [self.victim, "/dev/fd/*", *t.argv[:1], *t.exec_allow]}}
+                  "exec": {"allow": [self.victim, *t.argv[:1],
+                                     *map(os.path.realpath, t.argv[:1]), *t.exec_allow]}}
         if t.jit:
             code["jit"] = {"max_bytes": t.jit[0], "max_regions": str(t.jit[1])}
         else:
