@@ -10,9 +10,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
-from lab import Failure, free_port, run, until
+from lab import Failure, disk_directory, free_port, run, until
 from scene import ATTACKER, copy
 from targets import (Jvm, Nginx, Node, Postgres, Python, Redis, Target, children,
                      postgres_directory)
@@ -131,7 +132,7 @@ row("driver-control", "a control that attacks", Target,
 
 
 def preload(app, decisive):
-    library = copy(os.path.join(app.lab.library, "attack_payload.so"), var("extra.so")(app))
+    library = copy(os.path.join(app.lab.payloads, "attack_payload.so"), var("extra.so")(app))
     app.run(("/usr/bin/sleep", "60"), [f"LD_PRELOAD={library}" if decisive else "HARMLESS=1"])
 
 
@@ -156,7 +157,7 @@ row("L03", "LD_LIBRARY_PATH: another file of the same name", Target, library_pat
 
 def plugin(app):
     """A library that is loaded and measured before the first stage."""
-    app.plugin = copy(os.path.join(app.lab.library, "attack_payload.so"),
+    app.plugin = copy(os.path.join(app.lab.payloads, "attack_payload.so"),
                       os.path.join(app.target.dir, "plugin.so"), 0o666)
     app.target.files.append(app.plugin)
 
@@ -167,7 +168,7 @@ def load_plugin(app):
 
 def changed(app):
     """The other build of the plugin."""
-    with open(os.path.join(app.lab.library, "attack_payload_changed.so"), "rb") as f:
+    with open(os.path.join(app.lab.payloads, "attack_payload_changed.so"), "rb") as f:
         return f.read()
 
 
@@ -220,7 +221,7 @@ def gdb(*commands, pid=None):
 
 
 def injected(app):
-    return copy(os.path.join(app.lab.library, "attack_payload.so"), var("injected.so")(app))
+    return copy(os.path.join(app.lab.payloads, "attack_payload.so"), var("injected.so")(app))
 
 
 row("L08", "dlopen through a debugger", Redis,
@@ -230,7 +231,11 @@ row("L08", "dlopen through a debugger", Redis,
 
 def other_loader(app, decisive):
     """A program with another loader in its PT_INTERP; the control has the usual one."""
-    loader = copy("/lib64/ld-linux-x86-64.so.2", f"{app.lab.dir}/l")
+    # Its path must fit where the usual one stands.
+    place = tempfile.mkdtemp(prefix="l", dir=disk_directory())
+    app.undo.append(lambda: shutil.rmtree(place))
+    os.chmod(place, 0o755)
+    loader = copy("/lib64/ld-linux-x86-64.so.2", f"{place}/l")
     with open(loader, "ab") as f:
         f.write(b"\0")
     old = b"/lib64/ld-linux-x86-64.so.2"
@@ -372,7 +377,7 @@ row("A07", "JAVA_TOOL_OPTIONS", Jvm,
 def sql_session(text, control):
     """A session that stays after the statement, so that its backend is there to be measured."""
     def attack(app, decisive):
-        library = copy(os.path.join(app.lab.library, "attack_payload.so"), var("module.so")(app))
+        library = copy(os.path.join(app.lab.payloads, "attack_payload.so"), var("module.so")(app))
         session = app.target.session()
         app.held.append(session)
         session.stdin.write((text if decisive else control).format(library=library) +
@@ -524,7 +529,7 @@ row("N08", "/etc/hosts changed", Target, change_hosts,
 
 
 def global_preload(app, decisive):
-    library = copy(os.path.join(app.lab.library, "attack_payload.so"), var("global.so")(app))
+    library = copy(os.path.join(app.lab.payloads, "attack_payload.so"), var("global.so")(app))
     try:
         if decisive:
             with open("/etc/ld.so.preload", "w") as f:

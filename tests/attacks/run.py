@@ -131,7 +131,7 @@ def play(build, rows, jobs, keep):
     """One scene: its rows beside one another, those that change the machine one by one."""
     applications, count = [], collections.Counter()
     with labs.Lab(build, keep=keep) as lab:
-        lab.library = os.path.join(build, "lib")
+        lab.payloads = os.path.join(build, "lib")
         try:
             for row in rows:
                 count[row.name] += 1

@@ -305,7 +305,9 @@ class Jvm(Target):
 
     def prepare(self):
         self.argv = (f"{self.home}/bin/java", "-Xmx128m", "-XX:-UsePerfData", "-XX:+UseSerialGC",
-                     f"-Djava.io.tmpdir={self.var}", f"-Duser.home={self.var}", "-cp", H2,
+                     f"-Djava.io.tmpdir={self.var}", f"-Duser.home={self.var}",
+                     # Else it looks up the name of the machine, which need not be known.
+                     "-Dh2.bindAddress=127.0.0.1", "-cp", H2,
                      "org.h2.tools.Server", "-pg", "-pgPort", str(self.port), "-baseDir", self.var,
                      "-ifNotExists")
         self.files = [f"{self.home}/bin/java", H2]
