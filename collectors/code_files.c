@@ -227,7 +227,7 @@ static void name_system(struct code_files *f, int proc_fd, struct system *s)
 	struct view rest, line;
 
 	if (s->device == f->shm_device) {
-		strcpy(s->type, "memory");
+		snprintf(s->type, sizeof(s->type), "memory");
 		return;
 	}
 	s->unknown = target_read(proc_fd, "mountinfo", &f->text) < 0;
@@ -452,7 +452,7 @@ static int file_asked(struct code_files *f, struct mi *mi, int proc_fd,
 	bool gone, fresh;
 	int r;
 
-	strcpy(shown, name);
+	snprintf(shown, sizeof(shown), "%s", name);
 	fresh = is_due(f, ret);
 	before = fresh ? NULL : as_before(f, ret, name);
 	if (before &&
