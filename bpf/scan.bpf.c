@@ -31,6 +31,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define S_IFCHR	 0020000
 
 #define FMODE_WRITE 2
+#define PF_EXITING  0x00000004
 #define PF_KTHREAD  0x00200000
 
 #define AF_UNIX	  1
@@ -423,6 +424,12 @@ int scan_threads(struct bpf_iter__task *ctx)
 	cred = BPF_CORE_READ(task, real_cred);
 	read_namespaces(task, cred, t->namespaces);
 	read_credentials(task, cred, &t->credentials);
+	/*
+	 * One that ends loses its namespaces bit by bit and runs no code of the application any more; it
+	 * is marked before, so the mark is looked at after.
+	 */
+	if (task->pid != task->tgid && task->flags & PF_EXITING)
+		return 0;
 	bpf_seq_write(ctx->meta->seq, t, sizeof(*t));
 	return 0;
 }

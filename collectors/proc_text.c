@@ -135,6 +135,15 @@ int proc_parse_key(struct view text, const char *key, uint64_t *ret)
 	return take_number(&value, 10, ret) ? 0 : -EBADMSG;
 }
 
+bool proc_signal_pending(struct view text, int signal)
+{
+	struct view value;
+	uint64_t pending;
+
+	return find_key(text, "SigPnd", &value) && take_number(&value, 16, &pending) &&
+	       pending >> (signal - 1) & 1;
+}
+
 /* The second of "real effective saved filesystem". */
 static int effective(struct view text, const char *key, uint64_t *ret)
 {

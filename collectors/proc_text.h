@@ -41,6 +41,12 @@ MUST_CHECK int proc_parse_ids(struct view text, uid_t *ret_uid, gid_t *ret_gid);
  */
 MUST_CHECK int proc_parse_key(struct view text, const char *key, uint64_t *ret);
 
+/*
+ * Whether the signal is pending for the thread alone (SigPnd in /proc/PID/task/TID/status); a process
+ * that ends has SIGKILL there in each of its threads. False too where the text says nothing of it.
+ */
+MUST_CHECK bool proc_signal_pending(struct view text, int signal);
+
 /* One line of /proc/PID/maps. */
 struct proc_mapping {
 	uint64_t start, end, offset;

@@ -111,7 +111,10 @@ static int grow(struct learn *l, struct learnt_list *list)
 	return 0;
 }
 
-/* The entry of that text, made where there is none; it was seen in this node. */
+/*
+ * The entry of that text, made where there is none; it was seen in this node. Whoever made the MI
+ * may have left a name empty: of that no rule can be made, and it is not kept.
+ */
 static int note(struct learn *l, struct learnt_list *list, const char *text, const char *why,
 		struct learnt **ret)
 {
@@ -120,6 +123,12 @@ static int note(struct learn *l, struct learnt_list *list, const char *text, con
 	struct learnt *e;
 	int r;
 
+	if (!*text) {
+		l->nameless = (struct learnt){ .text = text };
+		if (ret)
+			*ret = &l->nameless;
+		return 0;
+	}
 	if (!there) {
 		if (list->n >= (list->max ? list->max : LEARN_LIST_MAX))
 			return no_room(l, text);

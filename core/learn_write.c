@@ -165,6 +165,15 @@ static void put_words(struct writing *w, const char *key, const struct learnt_li
 	put(w, "]\n");
 }
 
+static bool in_all(const struct learnt_list *list, uint64_t nodes)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (list->items[i].nodes >= nodes)
+			return true;
+	}
+	return false;
+}
+
 /* The largest value with its slack, rounded up to a multiple of unit. */
 static uint64_t limit_of(const struct writing *w, uint64_t max, uint64_t unit)
 {
@@ -591,6 +600,10 @@ static void write_kernel(struct writing *w)
 	e = learnt_find(&l->counters, "exec");
 	if (e && e->nodes == all)
 		write_exec(w);
+	if (!in_all(&l->covers, all)) {
+		review(w, "    ", "no attack was covered in every node");
+		return;
+	}
 	put(w, "    # Attacks that were covered in every node\n");
 	put_words(w, "    require", &l->covers, all);
 }

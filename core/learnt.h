@@ -63,6 +63,7 @@ struct learn {
 	struct learnt_list users, executables, capabilities;
 	struct learnt_list files, listeners, outgoing, incoming, writes, names, logs;
 	struct learnt_list odd_addresses; /* of sockets, which no pattern stands for */
+	struct learnt nameless; /* what an empty name is counted in, and nobody reads */
 	struct learnt_list counters, execs, covers, descriptors, settings, programs, lockdown;
 	const char *unhashed_file; /* code or an executable that had no digest */
 	/* Nodes in which there was */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -138,12 +139,111 @@ static void one_that_makes_a_child_and_stays_is_whole(void **state)
 	running_end(root);
 }
 
+/* The first thread ends at the word, and the process goes on in another. */
+static void *second_thread(void *arg)
+{
+	struct running *x = arg;
+
+	running_say(x, 0);
+	running_wait(x);
+	exit(0);
+}
+
+static int left_to_another_thread(struct running *x, void *arg)
+{
+	pthread_t thread;
+
+	running_say(x, 0);
+	running_wait(x);
+	if (pthread_create(&thread, NULL, second_thread, x) != 0)
+		return 1;
+	pthread_exit(NULL);
+}
+
+static void let_the_first_thread_end(void)
+{
+	char path[48], text[1024], state = 'R';
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", root);
+	running_go(&app);
+	running_hear(&app);
+	while (state != 'Z') {
+		FILE *f = fopen(path, "re");
+		const char *name;
+
+		assert_non_null(f);
+		assert_non_null(fgets(text, sizeof(text), f));
+		fclose(f);
+		name = strrchr(text, ')');
+		assert_non_null(name);
+		state = name[2];
+	}
+}
+
+static void one_left_to_another_thread_is_told(void **state)
+{
+	const Assay__Mi *m;
+
+	root = running_start(&app, left_to_another_thread, NULL);
+	running_hear(&app);
+	node_between = let_the_first_thread_end;
+	m = node();
+	node_between = NULL;
+	assert_all(m, PARTIAL);
+	/* From the next node on it is looked at by a thread that lives. */
+	m = node();
+	assert_int_equal(m->n_processes, 1);
+	assert_int_equal(m->processes[0]->pid, root);
+	assert_true(m->code->processes[0]->n_mappings > 0);
+	assert_all(m, COMPLETE);
+	running_go(&app);
+	running_end(root);
+}
+
+/* Threads that begin and end all the time: none of them is in namespaces of its own. */
+static void *short_lived(void *arg)
+{
+	return arg;
+}
+
+static int makes_threads(struct running *x, void *arg)
+{
+	running_say(x, 0);
+	while (getppid() != 1) {
+		pthread_t threads[8];
+		size_t n = 0;
+
+		while (n < 8 && pthread_create(&threads[n], NULL, short_lived, NULL) == 0)
+			n++;
+		while (n > 0)
+			pthread_join(threads[--n], NULL);
+	}
+	return 0;
+}
+
+static void threads_that_end_have_nothing_apart(void **state)
+{
+	root = running_start(&app, makes_threads, NULL);
+	running_hear(&app);
+	for (int i = 0; i < 40; i++) {
+		const Assay__Mi *m = node();
+
+		assert_int_equal(m->n_processes, 1);
+		assert_int_equal(m->processes[0]->n_threads_apart, 0);
+		assert_int_equal(m->n_namespaces, 1);
+	}
+	assert_int_equal(kill(root, SIGKILL), 0);
+	assert_int_equal(waitpid(root, NULL, 0), root);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_process_that_ends_leaves_the_rest_whole),
 		TEST(one_that_moves_on_to_its_child_is_told),
 		TEST(one_that_makes_a_child_and_stays_is_whole),
+		TEST(one_left_to_another_thread_is_told),
+		TEST(threads_that_end_have_nothing_apart),
 	};
 
 	if (!running_possible())

@@ -502,6 +502,53 @@ static void what_does_not_belong_together_is_refused(void **state)
 	assert_int_equal(learn_write(empty, &plain, &text), -ENODATA);
 }
 
+static char empty[] = "";
+
+static void no_catalogue_id(struct mi *mi)
+{
+	mi->msg->kernel->covers[0] = empty;
+}
+
+static void no_variable(struct mi *mi)
+{
+	assert_int_equal(add_name(mi, empty), 0);
+}
+
+static void no_descriptor(struct mi *mi)
+{
+	a_memfd(mi);
+	mi->msg->descriptors->own[mi->msg->descriptors->n_own - 1]->kind = empty;
+}
+
+static void no_counter(struct mi *mi)
+{
+	mi->msg->kernel->counters[0]->kind = empty;
+}
+
+static void no_lockdown_text(struct mi *mi)
+{
+	mi->msg->machine->lockdown = empty;
+}
+
+/* Names that the machine left empty: what is written is a policy all the same. */
+static void empty_names_make_no_rule(void **state)
+{
+	static void (*const changes[])(struct mi *mi) = {
+		no_catalogue_id, no_variable, no_descriptor, no_counter, no_lockdown_text,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+		CLEANUP(bytes_cleanup) struct bytes text = BYTES_INIT(LEARN_TEXT_MAX);
+		CLEANUP(mi_freep) struct mi *mi = some_mi();
+		CLEANUP(policy_freep) struct policy *p = NULL;
+
+		changes[i](mi);
+		p = learnt_from(mi, &plain, &text);
+		assert_non_null(p);
+	}
+}
+
 /* A list past its limit is an error, not a list cut short. */
 static void lists_have_a_limit(void **state)
 {
@@ -558,6 +605,7 @@ int main(void)
 		cmocka_unit_test(violations_are_not_learnt),
 		cmocka_unit_test(nodes_add_up_to_the_same_text),
 		cmocka_unit_test(what_does_not_belong_together_is_refused),
+		cmocka_unit_test(empty_names_make_no_rule),
 		cmocka_unit_test(lists_have_a_limit),
 		cmocka_unit_test(options_are_followed),
 	};

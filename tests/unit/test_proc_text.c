@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -243,9 +244,36 @@ static void our_own_place_is_found(void **state)
 	assert_int_equal(cgroup_parse_self(view_text("0::"), &none), -ENOENT);
 }
 
+static void killed_threads_are_told_by_their_pending_signals(void **state)
+{
+	static const char head[] = "Name:\tx\nThreads:\t2\nSigQ:\t0/96000\n";
+	static const struct {
+		const char *text;
+		bool killed;
+	} cases[] = {
+		{ "SigPnd:\t0000000000000100\nShdPnd:\t0000000000000000\n", true },
+		{ "SigPnd:\tffffffffffffffff\n", true },
+		{ "SigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n", false },
+		{ "SigPnd:\t0000000000000200\n", false },
+		{ "SigPnd:\t0000000000000080\n", false },
+		{ "SigPnd:\t\n", false },
+		{ "SigBlk:\t0000000000000100\n", false },
+		{ "", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[256];
+
+		snprintf(text, sizeof(text), "%s%s", head, cases[i].text);
+		assert_int_equal(proc_signal_pending(view_text(text), SIGKILL), cases[i].killed);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(killed_threads_are_told_by_their_pending_signals),
 		cmocka_unit_test(stat_is_taken_apart_whatever_the_name),
 		cmocka_unit_test(a_process_on_its_way_out_is_known),
 		cmocka_unit_test(lines_of_maps_are_taken_apart),
