@@ -103,6 +103,9 @@ static inline const char *judge_text(const char *text)
 	return text ? text : "";
 }
 
+/* True if path is the directory itself or below it, by whole components. */
+bool judge_is_within(const char *path, const char *directory);
+
 /* One sort of events that a policy can deny. */
 struct judge_kernel_rule {
 	const char *path, *expected;	      /* "dynamic.kernel.wx_memory" */

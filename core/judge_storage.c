@@ -4,8 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* True if path is the directory itself or below it, by whole components. */
-static bool is_within(const char *path, const char *directory)
+bool judge_is_within(const char *path, const char *directory)
 {
 	size_t len = strlen(directory);
 
@@ -36,7 +35,7 @@ static void judge_writes(const struct judging *j, const struct policy_disk *disk
 
 		within = false;
 		for (size_t k = 0; k < disk->n_writes_within && !within; k++)
-			within = is_plain(path) && is_within(path, disk->writes_within[k]);
+			within = is_plain(path) && judge_is_within(path, disk->writes_within[k]);
 		if (!within)
 			judge_fail(&c, "process %u has %s open for writing", item->writes[i]->pid,
 				   path);

@@ -277,6 +277,9 @@ static int read_form(struct yamldoc *d, struct policy *p)
 		&(struct pcrs_read){ "platforms.vtpm.pcrs", policy_vtpm_bank(p), p->vtpm_pcrs });
 	if (r < 0)
 		return r;
+	if (f->platforms->tpm && f->platforms->tpm->ima)
+		policy_check_paths(d, "platforms.tpm.ima.except", f->platforms->tpm->ima->except,
+				   f->platforms->tpm->ima->n_except);
 	if (f->platforms->tdx) {
 		r = policy_read_tdx(d, p->arena, f->platforms->tdx);
 		if (r < 0)

@@ -219,9 +219,24 @@ static const cyaml_strval_t ima_violations[] = {
 	{ "allow", POLICY_IMA_ALLOW },
 };
 
+static const cyaml_strval_t ima_aggregates[] = {
+	{ "require", POLICY_IMA_AGGREGATE_REQUIRE },
+	{ "warn", POLICY_IMA_AGGREGATE_WARN },
+	{ "allow", POLICY_IMA_AGGREGATE_ALLOW },
+};
+
+static const cyaml_strval_t ima_witnesses[] = {
+	{ "require", POLICY_IMA_WITNESS_REQUIRE },
+	{ "warn", POLICY_IMA_WITNESS_WARN },
+	{ "off", POLICY_IMA_WITNESS_OFF },
+};
+
 static const cyaml_schema_field_t ima_fields[] = {
 	FORM_WORD("log", struct policy_ima, log, ima_logs),
 	FORM_WORD("violations", struct policy_ima, violations, ima_violations),
+	FORM_WORD("boot_aggregate", struct policy_ima, boot_aggregate, ima_aggregates),
+	FORM_WORD("witness", struct policy_ima, witness, ima_witnesses),
+	FORM_TEXTS("except", struct policy_ima, except, n_except, POLICY_LIST_MAX),
 	CYAML_FIELD_END,
 };
 

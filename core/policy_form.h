@@ -321,6 +321,12 @@ size_t policy_references(const struct policy *p, int64_t now_s,
 /* Works out the rules of `updates`; problems go to d. */
 void policy_read_updates(struct yamldoc *d, struct policy_form *f);
 
+/*
+ * Paths are compared by their components: they must be absolute and without "." and "..";
+ * problems go to d.
+ */
+void policy_check_paths(struct yamldoc *d, const char *path, char *const *texts, size_t n);
+
 /* Works out the rules of `dynamic`; problems go to d. -ENOMEM. */
 MUST_CHECK int policy_read_rules(struct yamldoc *d, struct arena *arena,
 				 struct policy_dynamic *rules);

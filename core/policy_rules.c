@@ -92,8 +92,7 @@ struct digest *policy_read_digests(struct yamldoc *d, struct arena *arena, const
 	return digests;
 }
 
-/* Paths are compared by their components: they must be absolute and without "." and "..". */
-static void check_paths(struct reading *x, const char *path, char *const *texts, size_t n)
+void policy_check_paths(struct yamldoc *d, const char *path, char *const *texts, size_t n)
 {
 	char key[YAMLDOC_PATH_MAX], found[YAMLDOC_FOUND_MAX];
 
@@ -102,7 +101,7 @@ static void check_paths(struct reading *x, const char *path, char *const *texts,
 		    !strstr(texts[i], "/../"))
 			continue;
 		snprintf(key, sizeof(key), "%s[%zu]", path, i);
-		yamldoc_problem(x->d, key, "expected an absolute path, found %s",
+		yamldoc_problem(d, key, "expected an absolute path, found %s",
 				yamldoc_quoted(texts[i], found));
 	}
 }
@@ -187,7 +186,8 @@ static void read_resources(struct reading *x, struct policy_dynamic *rules)
 static void read_disk(struct reading *x, struct policy_disk *disk, const struct policy_rule *outer)
 {
 	settle(&disk->rule, outer);
-	check_paths(x, "dynamic.disk.writes_within", disk->writes_within, disk->n_writes_within);
+	policy_check_paths(x->d, "dynamic.disk.writes_within", disk->writes_within,
+			   disk->n_writes_within);
 	read_limit(x, "dynamic.disk.used", disk->used, &disk->rule, quantity_size, QUANTITY_SIZE);
 	read_limit(x, "dynamic.disk.available", disk->available, &disk->rule, quantity_size,
 		   QUANTITY_SIZE);
@@ -375,7 +375,7 @@ static void read_kernel(struct reading *x, struct policy_kernel *k)
 	if (!k->exec)
 		return;
 	settle(&k->exec->rule, &k->rule);
-	check_paths(x, "dynamic.kernel.exec.allow", k->exec->allow, k->exec->n_allow);
+	policy_check_paths(x->d, "dynamic.kernel.exec.allow", k->exec->allow, k->exec->n_allow);
 }
 
 /* A mapping that says how to judge and not what would pass for a check that was made. */

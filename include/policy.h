@@ -8,6 +8,7 @@
 #include "appraisal.h"
 #include "bytes.h"
 #include "digest.h"
+#include "ima_files.h"
 #include "manifest.h"
 #include "mi.h"
 #include "policy_cca.h"
@@ -61,6 +62,24 @@ struct policy_ima {
 	enum { POLICY_IMA_UNSET, POLICY_IMA_REQUIRE, POLICY_IMA_OPTIONAL } log;
 	/* A file measured while it was open for writing; not given: a warning. */
 	enum { POLICY_IMA_WARN, POLICY_IMA_DENY, POLICY_IMA_ALLOW } violations;
+	/*
+	 * The list's boot_aggregate is the digest of the PCRs 0 to 9 as they were quoted. Not given:
+	 * another value is a warning, and what cannot be compared passes.
+	 */
+	enum {
+		POLICY_IMA_AGGREGATE_UNSET,
+		POLICY_IMA_AGGREGATE_REQUIRE,
+		POLICY_IMA_AGGREGATE_WARN,
+		POLICY_IMA_AGGREGATE_ALLOW
+	} boot_aggregate;
+	/* What IMA saw against what assayd measured: policy_judge_ima. Not given: off. */
+	enum {
+		POLICY_IMA_WITNESS_OFF,
+		POLICY_IMA_WITNESS_REQUIRE,
+		POLICY_IMA_WITNESS_WARN
+	} witness;
+	char **except; /* directories that the kernel's IMA policy leaves out */
+	uint32_t n_except;
 };
 
 /* NULL: the policy does not speak of it. Lent. */
@@ -182,5 +201,17 @@ void policy_judge_static(const struct policy *p, struct view manifest_text, int6
  */
 void policy_judge_dynamic(const struct policy *p, const struct mi *mi, const struct mi *previous,
 			  int64_t now_s, struct appraisal *a);
+
+/*
+ * Compares what assayd measured with the files that IMA saw, where the policy asks for it
+ * (platforms.tpm.ima.witness). mi NULL: of a static measurement, before the application runs. seen
+ * NULL: no list is proven, so that nothing could be checked; why says what is missing. Rules, below
+ * platforms.tpm.ima.witness:
+ * "unseen_file": a file that code is mapped from, or that a process executes, IMA did not see;
+ * "other_digest": IMA saw such a file, or one of the reference values, with other content;
+ * "unlisted_file": IMA saw a file below a directory of the reference values that they do not have.
+ */
+void policy_judge_ima(const struct policy *p, const struct mi *mi, struct ima_files *seen,
+		      const char *why, int64_t now_s, struct appraisal *a);
 
 #endif
