@@ -10,6 +10,7 @@
 #include "bytes.h"
 #include "digest.h"
 #include "endorsements.h"
+#include "ima_log.h"
 #include "policy.h"
 #include "session.pb-c.h"
 #include "x509_chain.h"
@@ -44,6 +45,7 @@ struct evidence_input {
 	const struct x509_pin *roots; /* instead of the makers' that are pinned; NULL: those */
 	size_t n_roots;
 	struct appraisal_cache *cache; /* what was found out before; NULL: nothing is kept */
+	const struct ima_known *ima; /* tpm: of IMA's list, from this session; NULL: nothing */
 	/*
 	 * Judged on its own, not in a session: there are no Claims, the report covers
 	 * report_data (empty: whatever it covers), and policy may be NULL (the platform's
@@ -64,6 +66,9 @@ struct evidence_result {
 	bool event_log_replayed;
 	struct {
 		size_t entries, proven, violations; /* proven: covered by the quoted PCR 10 */
+		bool matched;		 /* and then: */
+		struct view fresh;	 /* entries that this report proves and input->ima lacks */
+		struct ima_known known; /* with them */
 	} ima; /* entries 0: there was no list, or it was not read */
 
 	/* All platforms but soft, once the report could be read; whether it is true says the verdict. */

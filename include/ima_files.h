@@ -19,8 +19,8 @@
 struct ima_file {
 	const char *path; /* in the list's words: white space stands there as '_' */
 	/*
-	 * Of its content; size 0: it says nothing that SHA-256 could be compared with. Then why: "of
-	 * sha1", "of fs-verity", or that the file was open for writing meanwhile.
+	 * Of its content; size 0: it says nothing that SHA-256 could be compared with. Then why:
+	 * "of sha1", "of fs-verity", or that the file was open for writing meanwhile.
 	 */
 	struct digest sha256;
 	const char *why; /* lives for ever */

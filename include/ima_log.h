@@ -60,13 +60,25 @@ void ima_log_done(struct ima_log *log);
 /* True if the bytes begin as such a list does. */
 bool ima_log_detect(struct view bytes);
 
+/*
+ * What is known of the list of a machine, from quotes before: the state after its first `bytes`.
+ * All zero: nothing.
+ */
+struct ima_known {
+	uint64_t bytes;
+	size_t entries, violations;   /* of PCR 10, proven */
+	struct digest value;	      /* of PCR 10 after them */
+	struct digest boot_aggregate; /* of the list's first entry; size 0: it has none of ours */
+};
+
 struct ima_replay {
 	size_t entries;	   /* of that PCR, in the whole list */
 	size_t violations; /* among the proven ones */
 	size_t proven;	   /* entries of the shortest beginning whose replay is the quoted value */
 	bool matched;	   /* there is such a beginning */
-	struct digest value; /* of all entries */
-	size_t ended_at;     /* bytes of the list up to the last proven entry */
+	struct digest value;	      /* of all entries */
+	size_t ended_at;	      /* bytes of the list up to the last proven entry */
+	struct digest boot_aggregate; /* of the first entry, if it is one; size 0: none */
 };
 
 /*
@@ -77,6 +89,14 @@ struct ima_replay {
 MUST_CHECK int ima_replay(struct view log, uint32_t pcr, enum hash_alg bank,
 			  const struct digest *quoted, struct ima_replay *ret,
 			  const char **ret_why);
+
+/*
+ * As above for a list that goes on from where the register had the value `from`: it may be empty,
+ * and none of its entries need be proven if that value is the one that was quoted.
+ */
+MUST_CHECK int ima_replay_from(struct view log, uint32_t pcr, const struct digest *from,
+			       const struct digest *quoted, struct ima_replay *ret,
+			       const char **ret_why);
 
 /* The header of a signature: type, version, hash, key id (the end of SHA-1 of the key's bits). */
 struct ima_signature {

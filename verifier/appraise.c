@@ -7,6 +7,7 @@
 
 #include <openssl/crypto.h>
 
+#include "appraise_ima.h"
 #include "appraise_runtime.h"
 #include "cleanup.h"
 #include "manifest.h"
@@ -45,6 +46,7 @@ static int check_chip(const struct appraise_input *in, struct appraisal *a,
 		.roots = in->roots,
 		.n_roots = in->n_roots,
 		.cache = in->cache,
+		.ima = in->ima ? &in->ima->known : NULL,
 	};
 	int r;
 
@@ -57,7 +59,7 @@ static int check_chip(const struct appraise_input *in, struct appraisal *a,
 	if (r < 0)
 		return r;
 	ret->signature_good = ret->chip.signature_good;
-	return 0;
+	return in->ima ? appraise_ima_take(in->ima, in->report, ret, a) : 0;
 }
 
 /* What belongs to the session alone. The nonce is the keeper's to judge. */
@@ -311,8 +313,9 @@ static bool check_node(const Assay__Claims *c, const struct mi *mi, struct appra
 	return good;
 }
 
-static int judge_dynamic(const struct appraise_input *in, const struct appraise_measurement *m,
-			 struct appraisal *a, struct mi **previous)
+static int judge_dynamic(const struct appraise_input *in, const struct appraise_result *result,
+			 const struct appraise_measurement *m, struct appraisal *a,
+			 struct mi **previous)
 {
 	CLEANUP(mi_freep) struct mi *mi = NULL;
 	int r;
@@ -328,12 +331,14 @@ static int judge_dynamic(const struct appraise_input *in, const struct appraise_
 	if (!check_node(m->claims, mi, a))
 		return 0;
 	policy_judge_dynamic(in->policy, mi, *previous, in->now, a);
+	appraise_ima_judge(in, result, mi, a);
 	mi_free(*previous);
 	*previous = TAKE(mi);
 	return 0;
 }
 
-static int check_measurements(const struct appraise_input *in, struct appraisal *a)
+static int check_measurements(const struct appraise_input *in, const struct appraise_result *result,
+			      struct appraisal *a)
 {
 	CLEANUP(mi_freep) struct mi *previous = NULL;
 	bool usable;
@@ -359,12 +364,14 @@ static int check_measurements(const struct appraise_input *in, struct appraisal 
 		r = check_m(in, m, a, &usable);
 		if (r < 0)
 			return r;
+		if (m->claims->kind == ASSAY__CLAIMS__KIND__STATIC)
+			appraise_ima_judge(in, result, NULL, a);
 		if (!usable)
 			continue;
 		if (m->claims->kind == ASSAY__CLAIMS__KIND__STATIC)
 			policy_judge_static(in->policy, m->mi, in->now, a);
 		else
-			r = judge_dynamic(in, m, a, &previous);
+			r = judge_dynamic(in, result, m, a, &previous);
 		if (r < 0)
 			return r;
 	}
@@ -403,7 +410,7 @@ int appraise(const struct appraise_input *in, struct appraisal *a, struct apprai
 	r = appraise_runtime(in, a, &result);
 	if (r < 0)
 		goto out;
-	r = check_measurements(in, a);
+	r = check_measurements(in, &result, a);
 	if (r < 0)
 		goto out;
 done:

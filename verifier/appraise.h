@@ -16,6 +16,8 @@
  * this machine, a policy and a time go in; reasons come out.
  */
 
+struct ima_witness; /* appraise_ima.h */
+
 /* A measurement whose Claims were read. Everything is lent. */
 struct appraise_measurement {
 	const Assay__Claims *claims;
@@ -38,6 +40,7 @@ struct appraise_input {
 	const struct x509_pin *roots; /* instead of the makers'; NULL: those */
 	size_t n_roots;
 	struct appraisal_cache *cache; /* may be NULL */
+	struct ima_witness *ima; /* what this session knows of IMA's list, and learns; NULL: nothing */
 	struct view boot_id;
 	struct view exporter;
 	struct view key_name, ek_public, ek_certificate, ek_chain; /* as enrolled */

@@ -140,7 +140,7 @@ static int check_event_log(struct alone_check *c)
 static int check_ima(struct alone_check *c)
 {
 	return ima_rules_judge(c->in->policy ? policy_tpm_ima(c->in->policy) : NULL,
-			       field(c->in->report->ima_log), &c->result, c->a);
+			       c->in->report, NULL, &c->result, c->a);
 }
 
 static int check_values(struct alone_check *c)

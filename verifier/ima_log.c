@@ -233,13 +233,45 @@ static int extend(struct digest *value, const struct ima_entry *e)
 	return r < 0 ? r : digest_extend(value, digest_view(&d));
 }
 
+/* The kernel's digest of the boot registers, with which every list of it begins. */
+static void take_aggregate(const struct ima_entry *e, struct digest *ret)
+{
+	if (view_is(e->path, "boot_aggregate") && digest_from(e->file_alg, e->file_digest, ret) < 0)
+		*ret = (struct digest){ 0 };
+}
+
+static int replay(struct ima_log *l, size_t size, uint32_t pcr, const struct digest *quoted,
+		  struct ima_replay *p, const char **ret_why)
+{
+	struct ima_entry entry;
+	size_t violations = 0;
+	int r;
+
+	while ((r = ima_log_next(l, &entry, ret_why)) == 1) {
+		if (entry.pcr != pcr)
+			continue;
+		if (p->entries == 0)
+			take_aggregate(&entry, &p->boot_aggregate);
+		r = extend(&p->value, &entry);
+		if (r < 0)
+			break;
+		p->entries++;
+		violations += entry.violation;
+		if (quoted && !p->matched && digest_equal(&p->value, quoted)) {
+			p->matched = true;
+			p->proven = p->entries;
+			p->violations = violations;
+			p->ended_at = size - l->at.left;
+		}
+	}
+	return r;
+}
+
 int ima_replay(struct view log, uint32_t pcr, enum hash_alg bank, const struct digest *quoted,
 	       struct ima_replay *ret, const char **ret_why)
 {
 	struct ima_replay p = { .value = digest_zero(bank) };
-	struct ima_entry entry;
 	struct ima_log l;
-	size_t violations = 0;
 	int r;
 
 	if (hash_size(bank) == 0)
@@ -247,22 +279,28 @@ int ima_replay(struct view log, uint32_t pcr, enum hash_alg bank, const struct d
 	r = ima_log_open(log, &l, ret_why);
 	if (r < 0)
 		return r;
-	while ((r = ima_log_next(&l, &entry, ret_why)) == 1) {
-		if (entry.pcr != pcr)
-			continue;
-		r = extend(&p.value, &entry);
-		if (r < 0)
-			break;
-		p.entries++;
-		violations += entry.violation;
-		if (quoted && !p.matched && digest_equal(&p.value, quoted)) {
-			p.matched = true;
-			p.proven = p.entries;
-			p.violations = violations;
-			p.ended_at = log.len - l.at.left;
-		}
-	}
+	r = replay(&l, log.len, pcr, quoted, &p, ret_why);
 	ima_log_done(&l);
+	if (r == 0)
+		*ret = p;
+	return r;
+}
+
+int ima_replay_from(struct view log, uint32_t pcr, const struct digest *from,
+		    const struct digest *quoted, struct ima_replay *ret, const char **ret_why)
+{
+	struct ima_replay p = { .value = *from };
+	struct ima_log l;
+	int r = 0;
+
+	p.matched = quoted && digest_equal(from, quoted);
+	if (log.len > 0) {
+		r = ima_log_open(log, &l, ret_why);
+		if (r < 0)
+			return r;
+		r = replay(&l, log.len, pcr, quoted, &p, ret_why);
+		ima_log_done(&l);
+	}
 	if (r == 0)
 		*ret = p;
 	return r;

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ima_rules.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "ima_log.h"
 
 static const char rule[] = "evidence.ima";
+
+/* What the kernel hashes into its first entry (ima_crypto.c, ima_calc_boot_aggregate_tfm). */
+#define AGGREGATE_SHA1 8  /* PCRs 0 to 7 */
+#define AGGREGATE      10 /* other banks: 0 to 9 */
 
 static int judge_violations(const struct policy_ima *ima, size_t violations, struct appraisal *a)
 {
@@ -20,44 +27,176 @@ static int judge_violations(const struct policy_ima *ima, size_t violations, str
 	return !deny;
 }
 
-/* A list that is there must be true, asked for or not, as with the firmware's. */
-int ima_rules_judge(const struct policy_ima *ima, struct view log, struct evidence_result *result,
-		    struct appraisal *a)
+/* NULL, and the digest of the quoted boot registers; or why there is none to compare with. */
+static const char *aggregate_of(const struct evidence_result *result, enum hash_alg alg,
+				struct digest *ret, int *ret_error)
 {
-	bool required = ima && ima->log == POLICY_IMA_REQUIRE;
-	struct ima_replay replay;
+	size_t n = alg == HASH_SHA1 ? AGGREGATE_SHA1 : AGGREGATE;
+	struct view parts[AGGREGATE];
+	uint32_t needed = (1u << n) - 1;
+
+	*ret_error = 0;
+	if (hash_size(alg) == 0)
+		return "the list does not begin with one";
+	if (alg != result->bank)
+		return "it is of another bank than the quote";
+	if ((result->pcrs_quoted & needed) != needed)
+		return "not all of these PCRs are quoted";
+	for (size_t i = 0; i < n; i++)
+		parts[i] = digest_view(&result->pcrs[i]);
+	*ret_error = digest_of_parts(alg, parts, n, ret);
+	return NULL;
+}
+
+/* What ties the list to the boot that the other registers tell of. */
+static int judge_aggregate(const struct policy_ima *ima, const struct evidence_result *result,
+			   struct appraisal *a)
+{
+	static const char path[] = "platforms.tpm.ima.boot_aggregate",
+			  expected[] = "the digest of the quoted PCRs 0 to 9";
+	const struct digest *listed = &result->ima.known.boot_aggregate;
+	bool asked = ima && ima->boot_aggregate != POLICY_IMA_AGGREGATE_UNSET;
+	bool required = ima && ima->boot_aggregate == POLICY_IMA_AGGREGATE_REQUIRE;
 	char hex[DIGEST_HEX_MAX];
+	struct digest of_boot;
 	const char *why;
 	int r;
 
-	if (log.len == 0) {
-		if (!required)
-			return 1;
-		appraisal_refuse(a, "platforms.tpm.ima.log", "the kernel's list of measurements",
-				 "none");
-		return 0;
+	if (ima && ima->boot_aggregate == POLICY_IMA_AGGREGATE_ALLOW)
+		return 1;
+	why = aggregate_of(result, listed->alg, &of_boot, &r);
+	if (r < 0)
+		return r;
+	if (why && !asked)
+		return 1;
+	if (!why && digest_equal(&of_boot, listed)) {
+		appraisal_pass(a);
+		return 1;
 	}
-	if (!(result->pcrs_quoted >> IMA_PCR & 1)) {
-		appraisal_fail(a, !required, rule, "a quote over PCR 10, which proves the list",
-			       "one over the PCRs 0x%06x", result->pcrs_quoted);
-		return !required;
+	if (why)
+		appraisal_fail(a, !required, path, expected, "could not be checked: %s", why);
+	else
+		appraisal_fail(a, !required, path, expected, "%s", digest_hex(listed, hex));
+	return !required;
+}
+
+static int judge_absent(const struct policy_ima *ima, const char *why, struct appraisal *a)
+{
+	if (!ima || ima->log != POLICY_IMA_REQUIRE)
+		return 1;
+	appraisal_refuse(a, "platforms.tpm.ima.log", "the kernel's list of measurements",
+			 "none%s%s", why && *why ? ": " : "", why ? why : "");
+	return 0;
+}
+
+/*
+ * The report's list from the end of what is known on. False: there is a gap between them, or they
+ * are of different banks. A list from the machine's start on stands alone.
+ */
+static bool go_on(const Assay__ChipReport *report, const struct evidence_result *result,
+		  struct ima_known *known, struct view *list, struct appraisal *a)
+{
+	uint64_t skip;
+
+	if (report->ima_first == 0) {
+		*known = (struct ima_known){ 0 };
+		return true;
 	}
-	r = ima_replay(log, IMA_PCR, result->bank, &result->pcrs[IMA_PCR], &replay, &why);
+	if (report->ima_first > known->bytes || known->value.alg != result->bank) {
+		appraisal_refuse(a, rule, "a list that goes on from what is known of it",
+				 "one from byte %" PRIu64 " on, and %" PRIu64 " are known",
+				 report->ima_first, known->bytes);
+		return false;
+	}
+	skip = known->bytes - report->ima_first;
+	if (skip > list->len) {
+		appraisal_refuse(a, rule, "a list that goes on from what is known of it",
+				 "one that ends before");
+		return false;
+	}
+	*list = view_of(list->data + skip, list->len - (size_t)skip);
+	return true;
+}
+
+static int replay(struct view list, const struct ima_known *known, struct evidence_result *result,
+		  struct ima_replay *ret, const char **ret_why)
+{
+	const struct digest *quoted = &result->pcrs[IMA_PCR];
+
+	return known->bytes > 0
+		       ? ima_replay_from(list, IMA_PCR, &known->value, quoted, ret, ret_why)
+		       : ima_replay(list, IMA_PCR, result->bank, quoted, ret, ret_why);
+}
+
+static void take(struct view list, const struct ima_known *known, const struct ima_replay *replay,
+		 struct evidence_result *result)
+{
+	struct ima_known *to = &result->ima.known;
+
+	*to = *known;
+	to->bytes += replay->ended_at;
+	to->entries += replay->proven;
+	to->violations += replay->violations;
+	to->value = result->pcrs[IMA_PCR];
+	if (known->bytes == 0)
+		to->boot_aggregate = replay->boot_aggregate;
+	result->ima.matched = true;
+	result->ima.fresh = view_of(list.data, replay->ended_at);
+	result->ima.proven = to->entries;
+	result->ima.violations = to->violations;
+}
+
+static int judge_list(const struct policy_ima *ima, struct view list, const struct ima_known *known,
+		      struct evidence_result *result, struct appraisal *a)
+{
+	struct ima_replay replayed;
+	char hex[DIGEST_HEX_MAX];
+	const char *why;
+	int held, r;
+
+	r = replay(list, known, result, &replayed, &why);
+	if (r == 0 && known->entries + replayed.entries > IMA_ENTRIES_MAX) {
+		why = "more entries than a list of IMA may have";
+		r = -EBADMSG;
+	}
 	if (r == -EBADMSG) {
 		appraisal_refuse(a, rule, "a list as IMA writes it", "%s", why);
 		return 0;
 	}
 	if (r < 0)
 		return r;
-	result->ima.entries = replay.entries;
-	if (!replay.matched) {
+	result->ima.entries = known->entries + replayed.entries;
+	if (!replayed.matched) {
 		appraisal_refuse(a, rule, "a beginning whose replay is PCR 10 as it was quoted",
-				 "%zu entries, and at their end %s", replay.entries,
-				 digest_hex(&replay.value, hex));
+				 "%zu entries, and at their end %s", result->ima.entries,
+				 digest_hex(&replayed.value, hex));
 		return 0;
 	}
-	result->ima.proven = replay.proven;
-	result->ima.violations = replay.violations;
+	take(list, known, &replayed, result);
 	appraisal_pass(a);
-	return judge_violations(ima, replay.violations, a);
+	held = judge_aggregate(ima, result, a);
+	if (held < 0)
+		return held;
+	return judge_violations(ima, result->ima.violations, a) && held;
+}
+
+/* A list that is there must be true, asked for or not, as with the firmware's. */
+int ima_rules_judge(const struct policy_ima *ima, const Assay__ChipReport *report,
+		    const struct ima_known *known, struct evidence_result *result,
+		    struct appraisal *a)
+{
+	struct view list = view_of(report->ima_log.data, report->ima_log.len);
+	struct ima_known from = known ? *known : (struct ima_known){ 0 };
+	bool required = ima && ima->log == POLICY_IMA_REQUIRE;
+
+	if (list.len == 0 && report->ima_first == 0)
+		return judge_absent(ima, report->ima_absent, a);
+	if (!(result->pcrs_quoted >> IMA_PCR & 1)) {
+		appraisal_fail(a, !required, rule, "a quote over PCR 10, which proves the list",
+			       "one over the PCRs 0x%06x", result->pcrs_quoted);
+		return !required;
+	}
+	if (!go_on(report, result, &from, &list, a))
+		return 0;
+	return judge_list(ima, list, &from, result, a);
 }

@@ -6,10 +6,12 @@
 
 /*
  * The kernel's list of what it measured, once the quote over PCR 10 is known to be genuine: "ima"
- * below the platform's rules in the policy. ima may be NULL: then nothing is asked of it.
+ * below the platform's rules in the policy. ima may be NULL: then nothing is asked of it. The list
+ * is the report's, from its byte ima_first on; known is what it goes on from (NULL: nothing).
  * 1: it holds; 0: refused, and the reason is in a; a negative errno.
  */
-MUST_CHECK int ima_rules_judge(const struct policy_ima *ima, struct view log,
-			       struct evidence_result *result, struct appraisal *a);
+MUST_CHECK int ima_rules_judge(const struct policy_ima *ima, const Assay__ChipReport *report,
+			       const struct ima_known *known, struct evidence_result *result,
+			       struct appraisal *a);
 
 #endif

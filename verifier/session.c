@@ -519,6 +519,7 @@ void session_free(struct session *s)
 	bytes_done(&s->ek_public);
 	bytes_done(&s->ek_certificate);
 	bytes_done(&s->ek_chain);
+	ima_witness_done(&s->ima);
 	if (s->server) {
 		if (s->server->keeper)
 			keeper_client_forget(s->server->keeper, s);

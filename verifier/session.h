@@ -5,6 +5,7 @@
 #include <event2/bufferevent.h>
 
 #include "appraise.h"
+#include "appraise_ima.h"
 #include "arena.h"
 #include "credential.h"
 #include "proto/frame.h"
@@ -56,6 +57,7 @@ struct session {
 
 	/* As enrolled, or about to be. */
 	struct bytes ak_public, ek_public, ek_certificate, ek_chain;
+	struct ima_witness ima; /* what its quotes have proven of IMA's list so far */
 	uint8_t credential[CREDENTIAL_SIZE];
 
 	/* The message at hand. */

@@ -210,6 +210,7 @@ static int send_verdict(struct session_evidence *e, const struct keeper_judge_an
 	v.latched = a->latched;
 	v.stage = last->claims->stage;
 	v.runtime_log_known = a->runtime_log_known;
+	v.ima_log_known = s->ima.known.bytes;
 	if (a->next_valid_ms > 0) {
 		v.next_nonce = (ProtobufCBinaryData){ NONCE_SIZE, (uint8_t *)a->next_nonce };
 		v.next_nonce_valid_ms = a->next_valid_ms;
@@ -384,6 +385,7 @@ static int appraise_now(struct session_evidence *e, const struct keeper_prepare_
 		.roots = trust->roots,
 		.n_roots = trust->n_roots,
 		.cache = s->server->cache,
+		.ima = &s->ima,
 	};
 	int r;
 
