@@ -10,6 +10,7 @@
 
 /* Every command, in the order of the help. */
 static const struct command *const commands[] = {
+	&command_measure_boot, /* before the command of one word */
 	&command_measure,   &command_inspect,	 &command_learn, &command_policy_check, &command_data_split,
 	&command_data_join, &command_secret_get, &command_stage_begin,	&command_status,
 	&command_fleet,      &command_log,	 &command_evidence_show, &command_evidence_verify,
