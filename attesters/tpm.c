@@ -438,6 +438,7 @@ int tpm_activate(struct attester *a, struct view credential_blob, struct view en
 const struct attester_ops attester_tpm = {
 	.platform = "tpm",
 	.insecure = false,
+	.quotes_ima = true,
 	.probe = tpm_probe,
 	.open = tpm_open,
 	.identity = tpm_identity,

@@ -60,6 +60,8 @@ static int ask_chip(void *arg)
 		c->evidence->runtime_end = runtime_log_end(d->runtime_log);
 	r = d->attester_ops->report(chip, bytes_view(&c->last->claims), c->evidence->arena,
 				    &c->evidence->chip);
+	if (r == 0 && d->ima)
+		c->evidence->ima_end = ima_list_read(d->ima);
 	if (r < 0)
 		snprintf(c->why, sizeof(c->why), "%s", chip->why[0] ? chip->why : strerror(-r));
 	return r;

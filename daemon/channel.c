@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "enrol.h"
+#include "ima_log.h"
 #include "log.h"
 #include "proto/frame.h"
 
@@ -71,6 +72,8 @@ static int on_up(struct daemon *d, struct view message)
 	d->session_up = true;
 	d->session_number++;
 	d->admitted = false;
+	if (d->ima)
+		ima_list_known(d->ima, 0);
 	log_info("session with the verifier: TLS 1.3, its certificate is good");
 	return send_hello(d);
 }
@@ -265,6 +268,8 @@ static int on_verdict(struct daemon *d, struct view message)
 	if (r == 0) {
 		if (d->runtime_log)
 			runtime_log_known(d->runtime_log, v.runtime_log_known);
+		if (d->ima)
+			ima_list_known(d->ima, v.ima_log_known);
 		if (v.has_next_nonce) {
 			memcpy(a->nonce, v.next_nonce, NONCE_SIZE);
 			a->nonce_until_boottime_ns =
@@ -332,8 +337,34 @@ static int send_mi_apart(struct daemon *d, const struct queued_evidence *e,
 	return send_message(d, PRIVSEP_SEND_MI, &m);
 }
 
+static void set_ima(Assay__ChipReport *chip, struct view list, uint64_t first, const char *absent)
+{
+	chip->ima_log = binary(list);
+	chip->ima_first = first;
+	chip->ima_absent = (char *)absent;
+}
+
+/* The part of IMA's list that the verifier lacks, lent from ret; or why there is none. */
+static int add_ima(struct daemon *d, struct queued_evidence *e, struct bytes *ret,
+		   char why[IMA_LIST_WHY_MAX])
+{
+	uint64_t first = 0;
+	int r;
+
+	set_ima(&e->chip, view_of(NULL, 0), 0, d->ima_why);
+	if (!d->ima)
+		return 0;
+	r = ima_list_slice(d->ima, e->ima_end, ret, &first, why);
+	if (r == -ENOMEM)
+		return r;
+	set_ima(&e->chip, bytes_view(ret), first, r < 0 ? why : "");
+	return 0;
+}
+
 static int send_evidence(struct daemon *d, struct queued_evidence *e)
 {
+	CLEANUP(bytes_cleanup) struct bytes ima = BYTES_INIT(IMA_LOG_MAX);
+	char ima_why[IMA_LIST_WHY_MAX];
 	CLEANUP(cleanup_mem) Assay__Measurement *list = NULL;
 	CLEANUP(cleanup_mem) Assay__Measurement **pointers = NULL;
 	Assay__ToVerifier m = ASSAY__TO_VERIFIER__INIT;
@@ -366,11 +397,19 @@ static int send_evidence(struct daemon *d, struct queued_evidence *e)
 		if (r < 0)
 			return r;
 	}
+	r = add_ima(d, e, &ima, ima_why);
+	if (r < 0)
+		return r;
 	evidence.chip = &e->chip;
 	evidence.n_measurements = n;
 	evidence.measurements = pointers;
 	m.body_case = ASSAY__TO_VERIFIER__BODY_EVIDENCE;
 	m.evidence = &evidence;
+	r = send_message(d, PRIVSEP_SEND, &m);
+	if (r != -EMSGSIZE || ima.len == 0)
+		return r;
+	/* Measurements go before: without a list the policy decides, without them nothing can. */
+	set_ima(&e->chip, view_of(NULL, 0), 0, "the message would be too large with it");
 	return send_message(d, PRIVSEP_SEND, &m);
 }
 
@@ -383,6 +422,7 @@ void channel_flush(struct application *a)
 	if (!e || e->sent || !d->session_up || !a->challenged)
 		return;
 	r = send_evidence(d, e);
+	set_ima(&e->chip, view_of(NULL, 0), 0, ""); /* lent for the call */
 	if (r < 0) {
 		log_error("%s: evidence cannot be sent: %s", a->config->name, strerror(-r));
 		channel_close(d, "evidence could not be sent");

@@ -191,6 +191,8 @@ static void read_chip(struct config_reading *x, const struct form *form, struct 
 	char path[YAMLDOC_PATH_MAX];
 
 	config_check_path(x, "tpm.event_log", f->event_log);
+	if (f->ima_log && strcmp(f->ima_log, CONFIG_NONE) != 0)
+		config_check_path(x, "tpm.ima_log", f->ima_log);
 	/* From 16 on a PCR can be reset, or belongs to the processor's own launch. */
 	config_number(x, "tpm.runtime_pcr", f->runtime_pcr, 0, 15, &runtime);
 	c->chip.runtime_pcr = runtime;
@@ -205,6 +207,7 @@ static void read_chip(struct config_reading *x, const struct form *form, struct 
 	c->chip.state = c->state_directory;
 	c->chip.bank = f->bank ? f->bank : HASH_SHA256;
 	c->chip.event_log = config_text(x, f->event_log);
+	c->ima_log = config_text(x, f->ima_log);
 	if (form->soft)
 		config_check_path(x, "soft.key", form->soft->key);
 	c->chip.key = config_text(x, form->soft ? form->soft->key : NULL);
@@ -303,6 +306,7 @@ static void read_form(struct config_reading *x, const struct form *f, struct con
 	c->queue_max = DEFAULT_QUEUE;
 	config_number(x, "queue", f->queue, 1, QUEUE_MAX, &c->queue_max);
 	c->log_level = f->log_level ? f->log_level : LOG_LEVEL_INFO;
+	config_read_initrd(x, f->initrd, c);
 	read_applications(x, f, c);
 }
 

@@ -11,6 +11,7 @@
 
 #define CONFIG_MAX          (1024 * 1024)
 #define CONFIG_APPLICATIONS 64
+#define CONFIG_NONE         "none"
 #define CONFIG_NODES        32 /* time nodes of one application */
 
 enum config_deliver {
@@ -19,6 +20,7 @@ enum config_deliver {
 	DELIVER_ENVIRONMENT, /* variable named after the secret, upper case, '-' and '.' as '_' */
 	DELIVER_ARGUMENT,    /* in place of {secret:NAME} in exec */
 	DELIVER_SYSTEMD,     /* LoadCredential= from the credential socket */
+	DELIVER_DISK,	     /* opens the application's disk; of `disk:`, not to be configured */
 };
 
 /* protect: [...]; the same bits as enum guard_part */
@@ -46,9 +48,19 @@ enum config_event {
 	CONFIG_EVENT_FILE_CHANGED = 1 << 6, /* file_changed: of a measured or mapped file */
 };
 
+/* disk: what is opened in place of a program that is started */
+struct config_disk {
+	enum { DISK_NONE, DISK_LUKS, DISK_VERITY } kind;
+	char *device; /* absolute path */
+	char *name;   /* /dev/mapper/NAME once it is open */
+	char *hash_device, *root_hash; /* dm-verity: absolute path, hex digits */
+};
+
 struct config_application {
 	char *name;
-	char **exec; /* NULL-terminated */
+	char **exec; /* NULL-terminated; of a disk the program that opens it; NULL: a unit's */
+	char *unit;  /* NAME.service, which systemd starts; NULL: assayd starts exec */
+	struct config_disk disk;
 	char *directory;
 	char *user, *group; /* NULL: assayd's own, with a warning */
 	struct { char *name, *value; } *environment; /* set for it; nothing is inherited but PATH, LANG */
@@ -66,7 +78,31 @@ struct config_application {
 	bool restart; /* start again when it ended by itself */
 };
 
+enum config_failure { FAILURE_POWEROFF, FAILURE_REBOOT, FAILURE_SHELL };
+
+/* initrd: what `assayd --initrd` does around the measuring: docs/boot.md */
+struct config_initrd {
+	char **modules; /* names, or absolute paths of files; NULL-terminated */
+	char *modules_file; /* further ones, one a line; NULL: none */
+	struct {
+		char *interface; /* NULL: the network is none of assayd's business */
+		char *address;	 /* ADDRESS/BITS, of IPv4 or IPv6 */
+		char *gateway;	 /* NULL: none */
+	} network;
+	uint64_t wait_ns;    /* for each: interface, chip, disk */
+	uint64_t timeout_ns; /* from the start until the disks are open */
+	uint32_t attempts;   /* to open each disk */
+	struct {
+		char *device; /* NULL: no other root follows */
+		char *type;
+		bool writable;
+		char *init;
+	} root;
+	enum config_failure on_failure;
+};
+
 struct config {
+	struct config_initrd initrd;
 	char *verifier_address; /* host:port to dial; NULL in listen mode */
 	char *verifier_listen;  /* address:port the verifier dials */
 	char *verifier_name;    /* expected in its certificate; the host of the address by default */
@@ -77,6 +113,7 @@ struct config {
 	bool protect_required;  /* without it assayd does not start */
 	char *attester;         /* auto, tpm, soft ... */
 	struct attester_config chip;
+	char *ima_log;          /* of a TPM; NULL: the kernel's, where there is one; CONFIG_NONE */
 	char *socket;           /* application socket, /run/assay/app.sock */
 	char *credential_socket; /* for LoadCredential=; NULL: none */
 	char *runtime_directory; /* /run/assay */

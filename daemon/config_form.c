@@ -24,6 +24,7 @@ static const cyaml_schema_field_t tpm_fields[] = {
 	FORM_TEXTS("pcrs", struct form_tpm, pcrs, n_pcrs, 24),
 	FORM_TEXT("runtime_pcr", struct form_tpm, runtime_pcr),
 	FORM_TEXT("event_log", struct form_tpm, event_log),
+	FORM_TEXT("ima_log", struct form_tpm, ima_log),
 	CYAML_FIELD_END,
 };
 
@@ -87,6 +88,15 @@ static const cyaml_strval_t refusals[] = {
 	{ "kill", REFUSAL_KILL + 1 },
 };
 
+static const cyaml_schema_field_t disk_fields[] = {
+	FORM_TEXT("luks", struct form_disk, luks),
+	FORM_TEXT("verity", struct form_disk, verity),
+	FORM_REQUIRED_TEXT("name", struct form_disk, name),
+	FORM_TEXT("hash", struct form_disk, hash),
+	FORM_TEXT("root_hash", struct form_disk, root_hash),
+	CYAML_FIELD_END,
+};
+
 /* An argument may be empty. */
 static const cyaml_schema_value_t argument_entry = {
 	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 0, YAMLDOC_SCALAR_MAX),
@@ -98,7 +108,8 @@ static const cyaml_schema_field_t application_fields[] = {
 				   struct form_application, exec, n_exec, &argument_entry, 1,
 				   CONFIG_LIST_MAX),
 	FORM_NODE("image"),
-	FORM_NODE("unit"),
+	FORM_TEXT("unit", struct form_application, unit),
+	FORM_PART("disk", struct form_application, disk, disk_fields),
 	FORM_TEXT("directory", struct form_application, directory),
 	FORM_TEXT("user", struct form_application, user),
 	FORM_TEXT("group", struct form_application, group),
@@ -146,6 +157,39 @@ static const cyaml_schema_value_t protect_entry = {
 	CYAML_VALUE_ENUM(CYAML_FLAG_STRICT, uint32_t, protections, ARRAY_LEN(protections)),
 };
 
+static const cyaml_schema_field_t network_fields[] = {
+	FORM_REQUIRED_TEXT("interface", struct form_network, interface),
+	FORM_REQUIRED_TEXT("address", struct form_network, address),
+	FORM_TEXT("gateway", struct form_network, gateway),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t root_fields[] = {
+	FORM_REQUIRED_TEXT("device", struct form_root, device),
+	FORM_REQUIRED_TEXT("type", struct form_root, type),
+	FORM_WORD("writable", struct form_root, writable, form_bools),
+	FORM_TEXT("init", struct form_root, init),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_strval_t failures[] = {
+	{ "poweroff", FAILURE_POWEROFF + 1 },
+	{ "reboot", FAILURE_REBOOT + 1 },
+	{ "shell", FAILURE_SHELL + 1 },
+};
+
+static const cyaml_schema_field_t initrd_fields[] = {
+	FORM_TEXTS("modules", struct form_initrd, modules, n_modules, CONFIG_LIST_MAX),
+	FORM_TEXT("modules_file", struct form_initrd, modules_file),
+	FORM_PART("network", struct form_initrd, network, network_fields),
+	FORM_TEXT("wait", struct form_initrd, wait),
+	FORM_TEXT("timeout", struct form_initrd, timeout),
+	FORM_TEXT("attempts", struct form_initrd, attempts),
+	FORM_PART("root", struct form_initrd, root, root_fields),
+	FORM_WORD("on_failure", struct form_initrd, on_failure, failures),
+	CYAML_FIELD_END,
+};
+
 static const cyaml_schema_field_t top_fields[] = {
 	CYAML_FIELD_MAPPING_PTR("verifier", CYAML_FLAG_DEFAULT, struct form, verifier,
 				verifier_fields),
@@ -164,6 +208,7 @@ static const cyaml_schema_field_t top_fields[] = {
 	FORM_TEXT("state_directory", struct form, state_directory),
 	FORM_TEXT("cgroup", struct form, cgroup),
 	FORM_TEXT("net_user", struct form, net_user),
+	FORM_PART("initrd", struct form, initrd, initrd_fields),
 	FORM_TEXT("queue", struct form, queue),
 	FORM_WORD("log_level", struct form, log_level, levels),
 	CYAML_FIELD_SEQUENCE_COUNT("applications", CYAML_FLAG_POINTER, struct form, applications,

@@ -20,7 +20,7 @@ struct form_tpm {
 	enum hash_alg bank; /* 0: not given */
 	char **pcrs;
 	uint32_t n_pcrs;
-	char *runtime_pcr, *event_log;
+	char *runtime_pcr, *event_log, *ima_log;
 };
 
 struct form_tee {
@@ -53,10 +53,35 @@ struct form_node {
 	uint32_t n_of;
 };
 
+struct form_disk {
+	char *luks, *verity, *name, *hash, *root_hash;
+};
+
+struct form_network {
+	char *interface, *address, *gateway;
+};
+
+struct form_root {
+	char *device, *type, *init;
+	enum form_bool writable;
+};
+
+struct form_initrd {
+	char **modules;
+	uint32_t n_modules;
+	char *modules_file;
+	struct form_network *network;
+	char *wait, *timeout, *attempts;
+	struct form_root *root;
+	uint32_t on_failure; /* enum config_failure and one; 0: not given */
+};
+
 struct form_application {
 	char *name;
 	char **exec;
 	uint32_t n_exec;
+	char *unit;
+	struct form_disk *disk;
 	char *directory, *user, *group;
 	struct form_measure *measure;
 	enum { FORM_M_UNSET, FORM_M_HASH, FORM_M_RAW } measurement;
@@ -85,6 +110,7 @@ struct form {
 	struct form_soft *soft;
 	char *socket, *credential_socket, *runtime_directory, *state_directory, *cgroup;
 	char *net_user, *queue;
+	struct form_initrd *initrd;
 	int32_t log_level; /* 0: not given */
 	struct form_application *applications;
 	uint32_t n_applications;
@@ -119,6 +145,12 @@ void config_number(struct config_reading *x, const char *path, const char *text,
 /* Problems go to x->d, out of memory to x. */
 void config_read_application(struct config_reading *x, const struct form_application *f, size_t i,
 			     struct config_application *a);
+void config_read_initrd(struct config_reading *x, const struct form_initrd *f, struct config *c);
+/* unit: and disk: in place of exec. */
+void config_read_unit(struct config_reading *x, const struct form_application *f, size_t i,
+		      struct config_application *a);
+void config_read_disk(struct config_reading *x, const struct form_application *f, size_t i,
+		      struct config_application *a);
 void config_read_nodes(struct config_reading *x, const struct form_application *f, size_t i,
 		       struct config_application *a);
 

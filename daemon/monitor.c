@@ -14,11 +14,14 @@
 #include <systemd/sd-daemon.h>
 
 #include "application.h"
+#include "boot.h"
 #include "channel.h"
 #include "cleanup.h"
 #include "collectors/cgroup.h"
 #include "collectors/guard.h"
 #include "footprint.h"
+#include "ima_log.h"
+#include "initrd.h"
 #include "log.h"
 #include "requests.h"
 #include "violation_log.h"
@@ -175,9 +178,51 @@ static void on_record(void *arg, const struct follow_record *record)
 	}
 }
 
+/*
+ * The kernel measures into its machine's own TPM; what a TPM at another address has in PCR 10 only
+ * the configuration knows. A kernel without IMA is no error: the reports say it.
+ */
+static int open_ima(struct daemon *d, struct attester_config *chip)
+{
+	const struct config *c = d->config;
+	bool own = strncmp(chip->tcti, "device", strlen("device")) == 0;
+	const char *file = c->ima_log ? c->ima_log : own ? IMA_LIST_KERNEL : CONFIG_NONE;
+	int r;
+
+	if (!d->attester_ops->quotes_ima)
+		return 0;
+	if (strcmp(file, CONFIG_NONE) == 0) {
+		snprintf(d->ima_why, sizeof(d->ima_why), "%s",
+			 c->ima_log ? "assayd is told not to send it (tpm.ima_log)"
+				    : "the TPM is not the machine's own (tpm.tcti)");
+		return 0;
+	}
+	if (chip->runtime_pcr == IMA_PCR) {
+		snprintf(d->ima_why, sizeof(d->ima_why), "PCR %d is assayd's own (tpm.runtime_pcr)",
+			 IMA_PCR);
+		log_warning("IMA's list is not sent: %s", d->ima_why);
+		return 0;
+	}
+	r = ima_list_open(file, &d->ima);
+	if (r < 0)
+		snprintf(d->ima_why, sizeof(d->ima_why), "%s: %s", file, strerror(-r));
+	if (r == -ENOENT && !c->ima_log) {
+		log_info("IMA's list is not sent: %s; continuing without", d->ima_why);
+		return 0;
+	}
+	if (r < 0) {
+		log_error("IMA's list cannot be read: %s", d->ima_why);
+		return r;
+	}
+	chip->pcrs |= 1u << IMA_PCR;
+	log_info("IMA's list goes with every report: %s", file);
+	return 0;
+}
+
 static int open_chip(struct daemon *d)
 {
 	const struct config *c = d->config;
+	struct attester_config chip = c->chip;
 	CLEANUP(cleanup_mem) char *path = NULL;
 	char why[MONITOR_WHY_MAX] = "";
 	struct digest reg;
@@ -191,7 +236,10 @@ static int open_chip(struct daemon *d)
 	}
 	if (strcmp(c->attester, "auto") == 0)
 		log_notice("attester: %s: %s", d->attester_ops->platform, why);
-	r = d->attester_ops->open(&c->chip, &d->attester, why, sizeof(why));
+	r = open_ima(d, &chip);
+	if (r < 0)
+		return r;
+	r = d->attester_ops->open(&chip, &d->attester, why, sizeof(why));
 	if (r < 0) {
 		log_error("attester: %s: %s", d->attester_ops->platform, why);
 		return r;
@@ -260,10 +308,23 @@ static int open_guard(struct daemon *d)
 	return -EOPNOTSUPP;
 }
 
+/* Whether an application has a time node for new executable memory. */
+static bool measures_at_new_code(const struct config *c)
+{
+	for (size_t i = 0; i < c->n_applications; i++) {
+		for (size_t k = 0; k < c->applications[i].n_nodes; k++) {
+			if (c->applications[i].nodes[k].events & CONFIG_EVENT_WX_MEMORY)
+				return true;
+		}
+	}
+	return false;
+}
+
 static int open_kernel_side(struct daemon *d)
 {
 	struct follow_options options = { .now_boottime_ns = schedule_boottime_ns(),
-					  .full = d->config->hooks_full };
+					  .full = d->config->hooks_full,
+					  .code_at_once = measures_at_new_code(d->config) };
 	char why[MONITOR_WHY_MAX] = "";
 	int r;
 
@@ -397,7 +458,16 @@ static int open_loop(struct daemon *d)
 	return event_add(d->watchdog, &beat) < 0 ? -ENOMEM : 0;
 }
 
-static int monitor_open(struct daemon *d, int net_fd)
+/*
+ * systemd's interface: an initrd has this file, and its root is memory. A root file system has
+ * neither, and one of the two anybody could make.
+ */
+static bool runs_in_initrd(void)
+{
+	return access("/etc/initrd-release", F_OK) == 0 && initrd_root_in_memory();
+}
+
+static int monitor_open(struct daemon *d, int net_fd, int report_fd)
 {
 	const struct config *c = d->config;
 	int r;
@@ -421,9 +491,12 @@ static int monitor_open(struct daemon *d, int net_fd)
 		r = make_directory(c->state_directory, 0700);
 	if (r < 0)
 		return r;
-	/* systemd's interface: an initrd has this file, a root file system has not. */
-	d->in_initrd = access("/etc/initrd-release", F_OK) == 0;
-	r = open_chip(d);
+	/* Of how this process was started: it stays so when another root takes the initrd's place. */
+	d->in_initrd = report_fd >= 0 || runs_in_initrd();
+	if (report_fd >= 0)
+		r = boot_new(d, report_fd, &d->boot);
+	if (r == 0)
+		r = open_chip(d);
 	if (r == 0)
 		r = open_kernel_side(d);
 	if (r == 0)
@@ -464,6 +537,7 @@ static void monitor_close(struct daemon *d)
 	/* Jobs hold rounds: the threads end first. */
 	worker_free(d->chip);
 	worker_free(d->files);
+	boot_free(d->boot);
 	app_socket_free(d->socket);
 	deliver_socket_close(d->credentials);
 	for (size_t i = 0; i < d->n_applications; i++)
@@ -474,6 +548,7 @@ static void monitor_close(struct daemon *d)
 	if (d->net_pid > 0)
 		waitpid(d->net_pid, &status, 0);
 	runtime_log_free(d->runtime_log);
+	ima_list_free(d->ima);
 	attester_identity_done(&d->identity);
 	if (d->attester)
 		d->attester_ops->close(d->attester);
@@ -498,13 +573,13 @@ static void monitor_close(struct daemon *d)
 	secret_heap_close();
 }
 
-int monitor_main(const struct config *config, int net_fd, pid_t net_pid)
+int monitor_main(const struct config *config, int net_fd, pid_t net_pid, int report_fd)
 {
 	struct daemon d = { .config = config, .net_pid = net_pid, .cgroup_fd = -1 };
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);
-	r = monitor_open(&d, net_fd);
+	r = monitor_open(&d, net_fd, report_fd);
 	if (r == 0) {
 		log_notice("assayd %s: %zu application%s, chip: %s%s", ASSAY_VERSION,
 			   d.n_applications, d.n_applications == 1 ? "" : "s",
@@ -514,6 +589,8 @@ int monitor_main(const struct config *config, int net_fd, pid_t net_pid)
 		footprint_trim();
 		for (size_t i = 0; i < d.n_applications; i++)
 			application_start(d.applications[i]);
+		if (d.boot)
+			boot_begin(d.boot);
 		event_base_dispatch(d.base);
 	}
 	if (!d.net)

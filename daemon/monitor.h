@@ -9,6 +9,7 @@
 #include "collectors/follow.h"
 #include "config.h"
 #include "deliver.h"
+#include "ima_list.h"
 #include "privsep.h"
 #include "runtime_log.h"
 #include "worker.h"
@@ -23,6 +24,7 @@
 #define MONITOR_RECEIPTS_MAX 256 /* kept while the verifier is away */
 
 struct application;
+struct boot;
 
 struct daemon {
 	const struct config *config;
@@ -39,6 +41,8 @@ struct daemon {
 	struct attester_identity identity;
 	struct worker *chip, *files;
 	struct runtime_log *runtime_log; /* NULL where the chip has no runtime register */
+	struct ima_list *ima;		 /* NULL: none goes with reports, and ima_why says why */
+	char ima_why[MONITOR_WHY_MAX];	 /* empty where a list of IMA could not be proven anyway */
 
 	struct follow *follow; /* NULL where eBPF cannot be used: follow_why */
 	char follow_why[MONITOR_WHY_MAX];
@@ -66,13 +70,14 @@ struct daemon {
 	uint8_t boot_id[BOOT_ID_SIZE];
 	uint8_t epoch[MONITOR_EPOCH_SIZE];
 	bool in_initrd;
+	struct boot *boot; /* NULL unless assayd was started as `assayd --initrd` */
 };
 
 /*
- * Runs until a signal ends it. net_fd: the monitor's end of the socketpair.
- * Returns the exit status of the program.
+ * Runs until a signal ends it. net_fd: the monitor's end of the socketpair. report_fd: of
+ * initrd_enter; -1: not started that way. Returns the exit status of the program.
  */
-int monitor_main(const struct config *config, int net_fd, pid_t net_pid);
+int monitor_main(const struct config *config, int net_fd, pid_t net_pid, int report_fd);
 
 /* The application of that name or process; NULL: none. */
 struct application *monitor_application(struct daemon *d, const char *name);

@@ -199,6 +199,7 @@ static int on_verdict(struct net *n, const Assay__ToAttester *m)
 		.latched = v->latched,
 		.stage = v->stage,
 		.runtime_log_known = v->runtime_log_known,
+		.ima_log_known = v->ima_log_known,
 		.n_reasons = (uint32_t)(v->n_reasons > PRIVSEP_REASONS_MAX ? PRIVSEP_REASONS_MAX
 									   : v->n_reasons),
 		.n_secrets = (uint32_t)v->n_secrets,
@@ -457,6 +458,14 @@ static int on_monitor(void *arg, uint32_t type, struct view message)
 	}
 	if (type == PRIVSEP_SEND_MI)
 		return send_mi(n, message);
+	if (type == PRIVSEP_ABOVE_ROOT) {
+		/*
+		 * Until now it could be systemd clearing up the initrd. Now it is the machine that
+		 * ends, and waits for whoever does not.
+		 */
+		signal(SIGTERM, SIG_DFL);
+		return 0;
+	}
 	if (type == PRIVSEP_CLOSE) {
 		r = privsep_text_read(message, &text);
 		if (r == 0)

@@ -26,6 +26,7 @@ enum privsep_type {
 	PRIVSEP_SEND = 64, /* a packed ToVerifier for the session */
 	PRIVSEP_SEND_MI,   /* a packed ToVerifier for the MI channel */
 	PRIVSEP_CLOSE,	   /* struct privsep_text: end the session and begin anew */
+	PRIVSEP_ABOVE_ROOT, /* nothing: the initrd is over; SIGTERM is now the machine's end */
 };
 
 #define PRIVSEP_TEXT_MAX       512
@@ -74,7 +75,7 @@ struct privsep_verdict {
 	uint8_t next_nonce[NONCE_SIZE];
 	uint32_t next_nonce_valid_ms;
 	uint32_t stage;
-	uint64_t runtime_log_known;
+	uint64_t runtime_log_known, ima_log_known;
 	uint32_t n_reasons, n_secrets; /* so many structures of each kind follow */
 };
 

@@ -33,6 +33,7 @@ struct queued_evidence {
 	size_t n_measurements;
 	struct digest claims_hash; /* of the last one, which the chip signed */
 	uint64_t runtime_end;	   /* runtime log entries up to its own */
+	uint64_t ima_end;	   /* bytes of IMA's list when it was made */
 	bool is_static;
 	bool in_session; /* made for the session of now: worthless in another */
 	bool sent;

@@ -58,7 +58,7 @@ struct round {
 	char chip_why[ATTESTER_WHY_MAX]; /* in words, why there is none */
 	struct digest runtime_entry;
 	bool extended;
-	uint64_t runtime_end;
+	uint64_t runtime_end, ima_end;
 
 	bool judged, accepted;
 	struct bytes sealed; /* the verdict's secrets, as net passed them */
@@ -313,7 +313,10 @@ static int extend_and_report(struct round *r)
 	}
 	if (r->covered)
 		return 0;
-	return d->attester_ops->report(d->attester, bytes_view(&r->claims), r->arena, &r->chip);
+	e = d->attester_ops->report(d->attester, bytes_view(&r->claims), r->arena, &r->chip);
+	if (e == 0 && d->ima)
+		r->ima_end = ima_list_read(d->ima);
+	return e;
 }
 
 /* On the chip thread: every M into the runtime register first, then the report. */
@@ -392,6 +395,7 @@ static int send_evidence(struct round *r, struct queued_measurement *m)
 	e->measurements = batch_take(a, &e->n_measurements);
 	e->claims_hash = r->claims_hash;
 	e->runtime_end = r->runtime_end;
+	e->ima_end = r->ima_end;
 	e->is_static = r->kind == ASSAY__CLAIMS__KIND__STATIC;
 	e->in_session = in_session(r);
 	e->round = in_session(r) ? r : NULL;

@@ -62,6 +62,9 @@ struct attester_ops {
 	 */
 	bool enrols_by_report;
 
+	/* Its reports quote PCRs of the machine's own TPM, 10 with them, which proves IMA's list. */
+	bool quotes_ima;
+
 	/* For `attester: auto`: 0 if the machine has this chip; why (in words) either way. */
 	int (*probe)(const struct attester_config *config, char *ret_why, size_t size);
 
