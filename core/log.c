@@ -12,12 +12,15 @@
 
 #include <systemd/sd-journal.h>
 
+#define JOURNAL_SOCKET "/run/systemd/journal/socket"
+
 static struct {
 	const char *name;
 	enum log_level level;
 	bool journal;
+	bool follow_journal;
 	bool colour;
-} out = { "assay", LOG_LEVEL_INFO, false, false };
+} out = { "assay", LOG_LEVEL_INFO, false, false, false };
 
 /* systemd.exec(5): $JOURNAL_STREAM names device and inode of the stream to the journal. */
 static bool stderr_is_journal(void)
@@ -37,6 +40,16 @@ void log_open(const char *name, enum log_level level)
 	out.level = level;
 	out.journal = stderr_is_journal();
 	out.colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+}
+
+void log_follow_journal(void)
+{
+	out.follow_journal = true;
+}
+
+static bool to_journal(void)
+{
+	return out.journal || (out.follow_journal && access(JOURNAL_SOCKET, W_OK) == 0);
 }
 
 static const char *colour_on(enum log_level level)
@@ -76,7 +89,7 @@ void log_at(enum log_level level, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (out.journal) {
+	if (to_journal()) {
 		sd_journal_send("MESSAGE=%s", text, "PRIORITY=%d", level, NULL);
 		return;
 	}
@@ -97,7 +110,7 @@ void log_step(const char *step, const char *application, const char *format, ...
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	if (out.journal) {
+	if (to_journal()) {
 		sd_journal_send("MESSAGE=%s %s: %s", step, application, text, "PRIORITY=%d",
 				LOG_LEVEL_INFO, "ASSAY_STEP=%s", step, "ASSAY_APPLICATION=%s",
 				application, NULL);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "application_run.h"
+#include "boot.h"
 #include "channel.h"
 #include "cleanup.h"
 #include "footprint.h"
@@ -194,7 +195,7 @@ static void static_round_ended(struct application *a, struct round *round, int r
 		return;
 	}
 	if (r < 0) {
-		application_run_failed(a);
+		application_run_failed(a, "its measurement, or the chip's report over it, failed");
 		return;
 	}
 	if (!round_accepted(round) && !a->refused) {
@@ -206,6 +207,8 @@ static void static_round_ended(struct application *a, struct round *round, int r
 	if (!round_accepted(round)) {
 		application_run_clear(a);
 		a->state = APPLICATION_REFUSED;
+		if (a->config->disk.kind != DISK_NONE)
+			boot_disk_refused(a->daemon->boot, a, a->reasons ? a->reasons : "");
 		app_socket_notify(a->daemon->socket, a->index);
 		return;
 	}
@@ -306,6 +309,29 @@ void application_challenged(struct application *a, const struct privsep_challeng
 	channel_flush(a);
 }
 
+int application_find_user(struct application *a)
+{
+	const struct config_application *config = a->config;
+	int r;
+
+	/* A unit's is in its file, and a disk has none. */
+	if (a->user_known || !config->exec || config->disk.kind != DISK_NONE)
+		return 0;
+	r = launch_user_of(config, &a->user);
+	if (r < 0) {
+		log_error("%s: no user or group %s%s%s on this machine", config->name,
+			  config->user ? config->user : "", config->group ? ":" : "",
+			  config->group ? config->group : "");
+		return r;
+	}
+	if (!config->user)
+		log_warning(
+			"%s: no user: it runs as assayd's own, which can read its memory unseen",
+			config->name);
+	a->user_known = true;
+	return 0;
+}
+
 int application_new(struct daemon *d, const struct config_application *config, int index,
 		    struct application **ret)
 {
@@ -320,17 +346,10 @@ int application_new(struct daemon *d, const struct config_application *config, i
 	a->index = index;
 	a->queue.max = d->config->queue_max;
 	snprintf(a->verdict, sizeof(a->verdict), "none");
-	r = launch_user_of(config, &a->user);
-	if (r < 0) {
-		log_error("%s: no user or group %s%s%s on this machine", config->name,
-			  config->user ? config->user : "", config->group ? ":" : "",
-			  config->group ? config->group : "");
+	/* Users of a root file system that is not there yet are looked for when it is. */
+	r = boot_holds(d->boot, config) ? 0 : application_find_user(a);
+	if (r < 0)
 		return r;
-	}
-	if (!config->user)
-		log_warning(
-			"%s: no user: it runs as assayd's own, which can read its memory unseen",
-			config->name);
 	r = target_new(&config->target, d->cgroup_fd, d->cgroup_path, d->follow, &a->target);
 	if (r < 0) {
 		log_error("%s: cgroup: %s", config->name, strerror(-r));

@@ -4,6 +4,7 @@
 
 #include "collector.h"
 #include "deliver.h"
+#include "disk.h"
 #include "launch.h"
 #include "measure.h"
 #include "monitor.h"
@@ -48,6 +49,9 @@ struct application {
 	struct measured *measured; /* of this run's start; NULL without static measurement */
 	struct launch *launch;
 	struct launch_user user;
+	bool user_known;
+	struct disk *disk; /* being opened */
+	bool disk_open;	   /* it was, by this assayd: once is enough */
 	struct deliver_files *files;
 	struct event *gone_timer; /* looks whether the last process ended, once the first did */
 	struct event *retry_timer;
@@ -85,6 +89,9 @@ struct application {
 MUST_CHECK int application_new(struct daemon *d, const struct config_application *config, int index,
 			       struct application **ret);
 void application_free(struct application *a);
+
+/* Who it runs as, once; where that is asked for. -ENOENT: there is no such user, which was said. */
+MUST_CHECK int application_find_user(struct application *a);
 
 /* Begins a run: static measurement, or the start itself. */
 void application_start(struct application *a);

@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 
 #include "batch.h"
+#include "boot.h"
 #include "cleanup.h"
 #include "collectors/static_files.h"
 #include "log.h"
@@ -57,6 +58,7 @@ void application_run_clear(struct application *a)
 	a->secrets = NULL;
 	deliver_files_close(TAKE(a->files));
 	launch_free(TAKE(a->launch));
+	disk_free(TAKE(a->disk));
 	measured_free(TAKE(a->measured));
 	batch_drop(a);
 	event_del(a->gone_timer);
@@ -75,7 +77,7 @@ static void run_begin(struct application *a)
 	free(TAKE(a->reasons));
 }
 
-void application_run_failed(struct application *a)
+void application_run_failed(struct application *a, const char *why)
 {
 	application_run_clear(a);
 	a->state = APPLICATION_FAILED;
@@ -84,6 +86,8 @@ void application_run_failed(struct application *a)
 	 */
 	if (!a->daemon->stopping)
 		application_retry_in(a, FAILED_SECONDS);
+	if (a->config->disk.kind != DISK_NONE)
+		boot_disk_failed(a->daemon->boot, a, why);
 }
 
 static int check_measured(void *arg)
@@ -181,7 +185,7 @@ static void on_start_failed(void *arg, const char *step, int error)
 
 	log_error("%s: not started: %s: %s", name_of(a), step,
 		  strerror(error < 0 ? -error : error));
-	application_run_failed(a);
+	application_run_failed(a, step);
 }
 
 static void run_ended(struct application *a)
@@ -342,12 +346,71 @@ out:
 	return r;
 }
 
+/* Of a LUKS2 disk: the one secret that its stage released. */
+static const struct application_secret *passphrase_of(const struct application *a,
+						      const char **ret_why)
+{
+	*ret_why = a->secrets ? "more than one secret was released for it; its policy is to "
+				"release one, its passphrase"
+			      : "no secret was released for it; its policy is to release one, its "
+				"passphrase";
+	return a->secrets && !a->secrets->next ? a->secrets : NULL;
+}
+
+static void on_disk_opened(void *arg, const char *why)
+{
+	struct application *a = arg;
+	const struct application_secret *s = a->secrets;
+
+	if (why) {
+		log_error("%s: %s was not opened: %s", name_of(a), a->config->disk.device, why);
+		application_run_failed(a, why);
+		return;
+	}
+	log_step("A8", name_of(a), "opened: %s is /dev/mapper/%s", a->config->disk.device,
+		 a->config->disk.name);
+	if (s)
+		application_delivered(a, s->stage, s->name, getpid(), "disk");
+	a->disk_open = true;
+	run_ended(a);
+	boot_disk_opened(a->daemon->boot);
+}
+
+static void open_the_disk(struct application *a)
+{
+	const struct application_secret *passphrase = NULL;
+	CLEANUP(cleanup_fd) int program = -1;
+	const char *why = "its program is not as it was measured";
+	int r;
+
+	if (a->config->disk.kind == DISK_LUKS) {
+		passphrase = passphrase_of(a, &why);
+		if (!passphrase) {
+			on_disk_opened(a, why);
+			return;
+		}
+	}
+	why = "its program is not as it was measured";
+	r = check_measured(a);
+	if (r == 0)
+		r = open_program(a, &program);
+	if (r == 0)
+		r = disk_open(a->daemon->base, a->config, program,
+			      passphrase ? &passphrase->value : NULL, on_disk_opened, a, &a->disk);
+	if (r < 0)
+		on_disk_opened(a, r == -ESTALE ? why : strerror(-r));
+}
+
 void application_run_start(struct application *a)
 {
 	const char *step = "";
 	int r;
 
 	a->state = APPLICATION_STARTING;
+	if (a->config->disk.kind != DISK_NONE) {
+		open_the_disk(a);
+		return;
+	}
 	if (a->config->measure_dynamic)
 		log_step("B1", name_of(a), "ready: %zu kinds of time node, %u stages",
 			 a->config->n_nodes, a->config->stages);
@@ -376,6 +439,9 @@ void application_start(struct application *a)
 	if (a->state == APPLICATION_STARTING || a->state == APPLICATION_RUNNING ||
 	    (a->state == APPLICATION_MEASURING && a->round))
 		return;
+	/* It is open, or waits for the root file system that its files are on. */
+	if (a->disk_open || boot_holds(a->daemon->boot, a->config))
+		return;
 	if (a->config->measure_static && (!a->daemon->session_up || !a->challenged)) {
 		/* Nothing starts before its static measurement passed; the Challenge comes back
 		 * here. */
@@ -383,6 +449,10 @@ void application_start(struct application *a)
 		return;
 	}
 	run_begin(a);
+	if (application_find_user(a) < 0) {
+		application_run_failed(a, "no such user");
+		return;
+	}
 	if (a->config->measure_static)
 		measure_static(a);
 	else

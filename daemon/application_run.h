@@ -9,8 +9,8 @@
 /* Ends what belongs to a run: round, collectors, secrets, files. Its processes are not touched. */
 void application_run_clear(struct application *a);
 
-/* The run could not begin; it is tried again a little later. */
-void application_run_failed(struct application *a);
+/* The run could not begin, for this reason (words); it is tried again a little later. */
+void application_run_failed(struct application *a, const char *why);
 
 /* A8, B2: executes the program, with the secrets that are delivered at the start. */
 void application_run_start(struct application *a);

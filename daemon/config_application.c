@@ -233,20 +233,21 @@ static void read_logs(struct config_reading *x, const struct form_application *f
 
 /* The program is measured whether it is listed or not. */
 static void read_files(struct config_reading *x, const struct form_application *f,
-		       struct target_config *t)
+		       struct config_application *a)
 {
 	const char **files = config_room(x, f->n_files + 1, sizeof(*files));
-	bool listed = f->n_exec == 0;
+	const char *program = a->exec ? a->exec[0] : NULL; /* none of a unit */
+	bool listed = !program;
 
 	if (!files)
 		return;
 	for (size_t k = 0; k < f->n_files; k++) {
-		listed = listed || strcmp(f->files[k], f->exec[0]) == 0;
-		files[t->n_files++] = config_text(x, f->files[k]);
+		listed = listed || strcmp(f->files[k], program) == 0;
+		files[a->target.n_files++] = config_text(x, f->files[k]);
 	}
 	if (!listed)
-		files[t->n_files++] = config_text(x, f->exec[0]);
-	t->files = files;
+		files[a->target.n_files++] = config_text(x, program);
+	a->target.files = files;
 }
 
 static void read_target(struct config_reading *x, const struct form_application *f, size_t i,
@@ -257,7 +258,7 @@ static void read_target(struct config_reading *x, const struct form_application 
 	t->name = a->name;
 	config_check_paths(x, key_of(i, "files").path, f->files, f->n_files);
 	config_check_paths(x, key_of(i, "storage").path, f->storage, f->n_storage);
-	read_files(x, f, t);
+	read_files(x, f, a);
 	read_logs(x, f, i, t);
 	t->n_storage = f->n_storage;
 	t->storage = (const char *const *)config_texts(x, f->storage, f->n_storage);
@@ -272,24 +273,25 @@ static void read_target(struct config_reading *x, const struct form_application 
 static void read_program(struct config_reading *x, const struct form_application *f, size_t i,
 			 struct config_application *a)
 {
-	static const char *const later[] = { "image", "unit" };
-	bool other = false;
+	bool image = yamldoc_find(x->d, key_of(i, "image").path);
+	int given = (f->n_exec > 0) + (f->unit != NULL) + (f->disk != NULL);
 
-	for (size_t k = 0; k < ARRAY_LEN(later); k++) {
-		if (!yamldoc_find(x->d, key_of(i, later[k]).path))
-			continue;
-		other = true;
-		yamldoc_problem(x->d, key_of(i, later[k]).path,
-				"expected exec, found %s, which is not supported by this version",
-				later[k]);
-	}
-	if (f->n_exec == 0 && !other)
+	if (image)
+		yamldoc_problem(x->d, key_of(i, "image").path,
+				"expected exec, unit or disk, found image, which is not supported "
+				"by this version");
+	if (given == 0 && !image)
 		yamldoc_problem(x->d, key_of(i, "exec").path,
-				"expected a program and its arguments, found nothing");
+				"expected a program and its arguments (or unit, or disk), found "
+				"nothing");
+	if (given > 1)
+		yamldoc_problem(x->d, key_of(i, "exec").path,
+				"expected one of exec, unit, disk, found %d of them", given);
 	if (f->n_exec > 0)
 		config_check_path(x, key_of(i, "exec[0]").path, f->exec[0]);
 	config_check_path(x, key_of(i, "directory").path, f->directory);
-	a->exec = config_texts(x, f->exec, f->n_exec);
+	if (f->n_exec > 0)
+		a->exec = config_texts(x, f->exec, f->n_exec);
 	a->directory = config_text(x, f->directory);
 	a->user = config_text(x, f->user);
 	a->group = config_text(x, f->group);
@@ -313,10 +315,21 @@ void config_read_application(struct config_reading *x, const struct form_applica
 		yamldoc_problem(x->d, key_of(i, "measure").path,
 				"expected static or dynamic to be true, found neither");
 	a->raw = f->measurement == FORM_M_RAW;
+	if (f->unit)
+		config_read_unit(x, f, i, a);
+	if (f->disk)
+		config_read_disk(x, f, i, a);
 	read_target(x, f, i, a);
-	config_number(x, key_of(i, "stages").path, f->stages, 0, STAGE_MAX, &a->stages);
+	if (!f->disk)
+		config_number(x, key_of(i, "stages").path, f->stages, 0, STAGE_MAX, &a->stages);
 	config_read_nodes(x, f, i, a);
-	read_deliver(x, i, a);
+	if (!f->disk)
+		read_deliver(x, i, a);
+	if (f->unit && (uses(a, DELIVER_CREDENTIAL) || uses(a, DELIVER_ENVIRONMENT) ||
+			uses(a, DELIVER_ARGUMENT)))
+		yamldoc_problem(x->d, key_of(i, "deliver").path,
+				"expected socket or systemd (LoadCredential=) for a unit, found "
+				"another");
 	a->on_refusal = f->on_refusal ? (enum config_refusal)(f->on_refusal - 1) : REFUSAL_WITHHOLD;
 	a->restart = f->restart == FORM_TRUE;
 }

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "config.h"
 #include "footprint.h"
+#include "initrd.h"
 #include "log.h"
 #include "monitor.h"
 #include "net.h"
@@ -18,19 +19,24 @@
 #define DEFAULT_CONFIG "/etc/assay/assayd.yaml"
 
 static const char usage[] =
-	"usage: assayd [--config FILE] [--check]\n"
+	"usage: assayd [--config FILE] [--check] [--initrd]\n"
 	"\n"
 	"Measures applications, has the chip sign what it saw, and hands over the secrets\n"
 	"that the verifier releases.\n"
 	"\n"
 	"  -c, --config FILE  configuration (" DEFAULT_CONFIG ")\n"
 	"      --check        only check the configuration\n"
+	"      --initrd       in an initrd, before the root file system: make the machine\n"
+	"                     ready, open its disks once released, hand over, and go on\n"
 	"  -v, --verbose      log more\n"
 	"  -h, --help         this text\n"
 	"      --version      the version\n"
 	"\n"
 	"Exit status: 0 ended as told, 2 wrong use or configuration, 3 the environment\n"
 	"failed (no chip, no cgroup v2, no locked memory). assayd(8), assayd.yaml(5).\n";
+
+/* For a start in the initrd that does not get as far as reading what is configured. */
+static const struct config_initrd no_config = { .on_failure = FAILURE_POWEROFF };
 
 /* Where a name is a file for real: so that errors name it, and a special file does not hang us. */
 static int read_config(const char *path, struct config **ret)
@@ -61,14 +67,18 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' }, { "check", no_argument, NULL, 'C' },
 		{ "verbose", no_argument, NULL, 'v' },	    { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },	    { NULL, 0, NULL, 0 },
+		{ "version", no_argument, NULL, 'V' },	    { "initrd", no_argument, NULL, 'I' },
+		{ NULL, 0, NULL, 0 },
 	};
 	const char *path = DEFAULT_CONFIG;
-	bool check = false, verbose = false;
+	/* The kernel gives process 1 what it has no use for itself on its command line. */
+	bool check = false, verbose = false, initrd = getpid() == 1 && initrd_here();
+	int ends[2], o, status, report = -1;
+	bool kernels_arguments = initrd;
 	struct config *config;
-	int ends[2], o, status;
 	pid_t net;
 
+	opterr = !kernels_arguments;
 	while ((o = getopt_long(argc, argv, "c:vh", options, NULL)) != -1) {
 		if (o == 'c') {
 			path = optarg;
@@ -82,23 +92,38 @@ int main(int argc, char **argv)
 		} else if (o == 'V') {
 			puts("assayd " ASSAY_VERSION);
 			return 0;
-		} else {
+		} else if (o == 'I') {
+			initrd = true;
+		} else if (!kernels_arguments) {
 			fputs(usage, stderr);
 			return 2;
 		}
 	}
-	if (optind < argc) {
+	if (optind < argc && !kernels_arguments) {
 		fputs(usage, stderr);
 		return 2;
 	}
-	footprint_limit();
-	if (read_config(path, &config) < 0)
+	if (initrd && !check && !initrd_here()) {
+		fprintf(stderr, "assayd: --initrd: this is no initrd, or another root has taken its "
+				"place\n");
 		return 2;
+	}
+	footprint_limit();
+	if (read_config(path, &config) < 0) {
+		if (initrd && !check)
+			initrd_give_up(&no_config, 0, "the configuration is wrong");
+		return 2;
+	}
 	if (check) {
 		config_free(config);
 		return 0;
 	}
 	log_open("assayd", verbose ? LOG_LEVEL_DEBUG : (enum log_level)config->log_level);
+	if (initrd) {
+		report = initrd_enter(config);
+		/* The mark of what a service manager is to leave alone while roots change. */
+		argv[0][0] = '@';
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
 		log_error("socketpair: %s", strerror(errno));
 		return 3;
@@ -116,7 +141,7 @@ int main(int argc, char **argv)
 		return status;
 	}
 	close(ends[1]);
-	status = monitor_main(config, ends[0], net);
+	status = monitor_main(config, ends[0], net, report);
 	config_free(config);
 	return status;
 }

@@ -16,6 +16,12 @@ enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARNING = 4, LOG_LEVEL_NOTICE = 
 /* name: the program's. Messages above level are left out. */
 void log_open(const char *name, enum log_level level);
 
+/*
+ * From here on to the journal as soon as there is one: for a program that is older than the
+ * service manager.
+ */
+void log_follow_journal(void);
+
 void log_at(enum log_level level, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #define log_error(...)   log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
