@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "boot_fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define IMAGE_MAX     (4 * 1024 * 1024)
+#define SECTION_BYTES 40
+
+void boot_fixture_put_le16(struct bytes *b, size_t at, uint16_t v)
+{
+	assert_true(at + 2 <= b->len);
+	b->data[at] = (uint8_t)v;
+	b->data[at + 1] = (uint8_t)(v >> 8);
+}
+
+void boot_fixture_put_le32(struct bytes *b, size_t at, uint32_t v)
+{
+	boot_fixture_put_le16(b, at, (uint16_t)v);
+	boot_fixture_put_le16(b, at + 2, (uint16_t)(v >> 16));
+}
+
+static void append_zeros(struct bytes *b, size_t n)
+{
+	static const uint8_t zeros[BOOT_FIXTURE_HEADERS];
+
+	assert_true(n <= sizeof(zeros));
+	assert_int_equal(bytes_append(b, zeros, n), 0);
+}
+
+static void put_headers(struct bytes *b, size_t n)
+{
+	const size_t o = BOOT_FIXTURE_OPTIONAL_AT;
+
+	append_zeros(b, BOOT_FIXTURE_HEADERS);
+	memcpy(b->data, "MZ", 2);
+	boot_fixture_put_le32(b, 0x3c, BOOT_FIXTURE_PE_AT);
+	memcpy(b->data + BOOT_FIXTURE_PE_AT, "PE", 2);
+	boot_fixture_put_le16(b, BOOT_FIXTURE_PE_AT + 4, 0x8664);
+	boot_fixture_put_le16(b, BOOT_FIXTURE_SECTIONS_N, (uint16_t)n);
+	boot_fixture_put_le16(b, BOOT_FIXTURE_PE_AT + 20, 240);
+	boot_fixture_put_le16(b, BOOT_FIXTURE_PE_AT + 22, 0x0206);
+	boot_fixture_put_le16(b, o, 0x20b);
+	boot_fixture_put_le32(b, o + 32, 0x1000); /* alignment in memory */
+	boot_fixture_put_le32(b, o + 36, BOOT_FIXTURE_ALIGNED);
+	boot_fixture_put_le32(b, o + 60, BOOT_FIXTURE_HEADERS);
+	boot_fixture_put_le32(b, o + 64, 0x12345678); /* checksum */
+	boot_fixture_put_le16(b, o + 68, 10);	      /* an EFI application */
+	boot_fixture_put_le32(b, o + 108, 16);
+}
+
+static void put_section(struct bytes *b, size_t i, const struct boot_section *s, uint32_t *address)
+{
+	size_t at = BOOT_FIXTURE_SECTIONS_AT + i * SECTION_BYTES;
+	size_t padding = -s->data.len & (BOOT_FIXTURE_ALIGNED - 1);
+	uint32_t memory = s->memory ? s->memory : (uint32_t)s->data.len;
+
+	assert_true(at + SECTION_BYTES <= BOOT_FIXTURE_HEADERS);
+	memcpy(b->data + at, s->name, strnlen(s->name, 8));
+	boot_fixture_put_le32(b, at + 8, memory);
+	boot_fixture_put_le32(b, at + 12, *address);
+	boot_fixture_put_le32(b, at + 16, (uint32_t)(s->data.len + padding));
+	boot_fixture_put_le32(b, at + 20, (uint32_t)b->len);
+	boot_fixture_put_le32(b, at + 36, 0x40000040); /* data that is read */
+	assert_int_equal(bytes_append_view(b, s->data), 0);
+	append_zeros(b, padding);
+	*address += (memory + 0xfff) & ~0xfffu;
+}
+
+void boot_fixture_pe(const struct boot_section *sections, size_t n, struct bytes *ret)
+{
+	uint32_t address = 0x1000;
+
+	*ret = BYTES_INIT(IMAGE_MAX);
+	put_headers(ret, n);
+	for (size_t i = 0; i < n; i++)
+		put_section(ret, i, &sections[i], &address);
+	boot_fixture_put_le32(ret, BOOT_FIXTURE_OPTIONAL_AT + 56, address);
+}
+
+void boot_fixture_sign(struct bytes *image, size_t size)
+{
+	boot_fixture_put_le32(image, BOOT_FIXTURE_CERTIFICATE_AT, (uint32_t)image->len);
+	boot_fixture_put_le32(image, BOOT_FIXTURE_CERTIFICATE_AT + 4, (uint32_t)size);
+	append_zeros(image, size);
+	memset(image->data + image->len - size, 0x5a, size);
+}
+
+void boot_fixture_kernel(struct bytes *ret)
+{
+	static const char text[] = "code\0LOADED_IMAGE::LoadOptions\0Linux initrd\0more code";
+	const struct boot_section section = { ".text", view_of(text, sizeof(text)), 0 };
+
+	boot_fixture_pe(&section, 1, ret);
+	boot_fixture_put_le16(ret, 0x1fe, 0xaa55);
+	memcpy(ret->data + 0x202, "HdrS", 4);
+	boot_fixture_put_le16(ret, 0x206, 0x020f);
+	ret->data[0x211] = 0x01;
+	boot_fixture_put_le16(ret, 0x236, 0x003f);
+}
+
+void boot_fixture_unified(const char *command_line, struct view initrd, struct view kernel,
+			  struct boot_section to[BOOT_FIXTURE_UNIFIED])
+{
+	to[0] = (struct boot_section){ ".sdmagic", view_text(BOOT_FIXTURE_STUB), 0 };
+	to[1] = (struct boot_section){ ".osrel", view_text("ID=made\n"), 0 };
+	to[2] = (struct boot_section){ ".cmdline", view_text(command_line), 0 };
+	to[3] = (struct boot_section){ ".initrd", initrd, 0 };
+	to[4] = (struct boot_section){ ".linux", kernel, 0 };
+}
