@@ -18,6 +18,8 @@
 /* A program's start is five to fifty records of about 150 bytes. */
 #define RING_DEFAULT (256 * 1024)
 #define NAME_MAX_KEPT 128
+/* The part of a ring that may fill before anybody is woken. */
+#define WAKE_PART 4
 
 struct ring {
 	int fd;
@@ -29,7 +31,8 @@ struct exec_maps {
 	struct ring *rings; /* one for each possible CPU; fd -1: it is not online */
 	unsigned int possible;
 	int online; /* when we last looked */
-	size_t ring_bytes;
+	size_t ring_bytes, page_bytes;
+	bool at_once;
 	int epoll_fd;
 	bool counts_lost; /* the kernel gives the number of lost records when asked */
 	struct exec_maps_account account;
@@ -39,7 +42,7 @@ CLEANUP_FUNCTION(struct exec_maps *, exec_maps_close)
 
 static size_t mapped_size(const struct exec_maps *m)
 {
-	return (size_t)sysconf(_SC_PAGESIZE) + m->ring_bytes;
+	return m->page_bytes + m->ring_bytes;
 }
 
 static int open_event(struct exec_maps *m, int cpu)
@@ -56,7 +59,7 @@ static int open_event(struct exec_maps *m, int cpu)
 		.use_clockid = 1,
 		.clockid = CLOCK_BOOTTIME,
 		.watermark = 1,
-		.wakeup_watermark = 1,
+		.wakeup_watermark = m->at_once ? 1 : (uint32_t)(m->ring_bytes / WAKE_PART),
 	};
 	int fd = (int)syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
 
@@ -105,7 +108,7 @@ static int open_rings(struct exec_maps *m, uint64_t *late)
 	return 0;
 }
 
-int exec_maps_open(size_t ring_bytes, struct exec_maps **ret)
+int exec_maps_open(size_t ring_bytes, bool at_once, struct exec_maps **ret)
 {
 	CLEANUP(exec_maps_closep) struct exec_maps *m = calloc(1, sizeof(*m));
 	int r;
@@ -115,6 +118,8 @@ int exec_maps_open(size_t ring_bytes, struct exec_maps **ret)
 	m->epoll_fd = -1;
 	m->counts_lost = true;
 	m->ring_bytes = ring_bytes ? ring_bytes : RING_DEFAULT;
+	m->page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	m->at_once = at_once;
 	m->rings = calloc((size_t)get_nprocs_conf(), sizeof(*m->rings));
 	if (!m->rings)
 		return -ENOMEM;
@@ -174,7 +179,7 @@ void exec_maps_mark(struct exec_maps *m)
 static void copy_out(const struct exec_maps *m, const struct ring *ring, uint64_t from, void *to,
 		     size_t len)
 {
-	const uint8_t *data = (const uint8_t *)ring->page + sysconf(_SC_PAGESIZE);
+	const uint8_t *data = (const uint8_t *)ring->page + m->page_bytes;
 	size_t at = from & (m->ring_bytes - 1);
 	size_t first = m->ring_bytes - at < len ? m->ring_bytes - at : len;
 

@@ -2,6 +2,7 @@
 #ifndef ASSAY_COLLECTORS_EXEC_MAPS_H
 #define ASSAY_COLLECTORS_EXEC_MAPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,11 +25,15 @@ struct exec_map {
 	const char *name; /* of the file or of what the kernel put there; lent for the call */
 };
 
-/* One ring a CPU, of that many bytes: a power of two, of pages; 0: the default. */
-MUST_CHECK int exec_maps_open(size_t ring_bytes, struct exec_maps **ret);
+/*
+ * One ring a CPU, of that many bytes: a power of two, of pages; 0: the default. Every program that
+ * starts on the machine leaves records here, so whoever waits for events_fd is woken for others' too:
+ * at each one where at_once is set, and otherwise each time a quarter of a ring has come in.
+ */
+MUST_CHECK int exec_maps_open(size_t ring_bytes, bool at_once, struct exec_maps **ret);
 void exec_maps_close(struct exec_maps *m);
 
-/* Readable when there are records. */
+/* Readable when there are records: see exec_maps_open. */
 int exec_maps_events_fd(const struct exec_maps *m);
 
 /*

@@ -82,6 +82,7 @@ int follow_open(const struct follow_options *options, struct follow **ret, char 
 	}
 	f->since_boottime_ns = options->now_boottime_ns;
 	f->full = options->full;
+	f->code_at_once = options->code_at_once;
 	f->tracefs_fd = -1;
 	f->events_fd = f->hold_fd = -1;
 	r = follow_hooks_load(f, options->ring_bytes, ret_why, size);

@@ -27,6 +27,12 @@ struct follow_options {
 	size_t perf_ring_bytes;	  /* of each CPU, the same way; 0: 256 KiB */
 	uint64_t now_boottime_ns; /* kept as the time since when the hooks are attached */
 	bool full;		  /* hooks: full: rare system calls too, see follow_syscalls.bpf.h */
+	/*
+	 * New executable memory makes events_fd readable at once. Otherwise it is read with the next
+	 * drain, or when there is much of it: nobody on the machine starts a program without waking
+	 * us where this is set.
+	 */
+	bool code_at_once;
 };
 
 /*

@@ -9,6 +9,9 @@
 /* perf tells of the whole machine's mappings; here they find their application. */
 
 #define PIDS_MAX (4 * 1024 * 1024) /* PID_MAX_LIMIT of the kernel */
+/* In slot_of, beside the slot: it has ended. */
+#define GONE 0x80
+_Static_assert(FOLLOW_SLOTS < GONE, "a slot and its mark are one byte");
 
 static struct follow_hook *hook_row(struct follow *f)
 {
@@ -27,7 +30,7 @@ int follow_maps_open(struct follow *f, size_t ring_bytes)
 	f->slot_of = calloc(PIDS_MAX, 1); /* of which only the pages in use exist */
 	if (!f->slot_of)
 		return -ENOMEM;
-	r = exec_maps_open(ring_bytes, &f->exec_maps);
+	r = exec_maps_open(ring_bytes, f->code_at_once, &f->exec_maps);
 	if (r == -ENOMEM)
 		return r;
 	h->attached = r == 0;
@@ -63,6 +66,8 @@ static int note_gone(struct follow *f, uint32_t tgid)
 		f->room_gone = room;
 	}
 	f->gone[f->n_gone++] = tgid;
+	if (tgid < PIDS_MAX && f->slot_of[tgid])
+		f->slot_of[tgid] |= GONE;
 	return 0;
 }
 
@@ -83,10 +88,14 @@ int follow_maps_note(struct follow *f, const struct follow_record *record)
 
 void follow_maps_forget(struct follow *f, uint32_t slot)
 {
-	uint8_t *at = f->slot_of, *end = f->slot_of + PIDS_MAX;
+	const int values[] = { (int)slot + 1, ((int)slot + 1) | GONE };
 
-	while ((at = memchr(at, (int)slot + 1, (size_t)(end - at))))
-		*at = 0;
+	for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+		uint8_t *at = f->slot_of, *end = f->slot_of + PIDS_MAX;
+
+		while ((at = memchr(at, values[i], (size_t)(end - at))))
+			*at = 0;
+	}
 }
 
 /*
@@ -98,7 +107,7 @@ static bool find_slot(struct follow *f, uint32_t tgid, uint32_t *ret)
 	struct follow_member m;
 
 	if (tgid < PIDS_MAX && f->slot_of[tgid]) {
-		*ret = f->slot_of[tgid] - 1U;
+		*ret = (f->slot_of[tgid] & ~(unsigned int)GONE) - 1U;
 		return true;
 	}
 	if (!f->has_dropped ||
@@ -137,6 +146,7 @@ static void on_map(void *arg, const struct exec_map *map)
 
 	if (!find_slot(f, map->pid, &slot) || slot >= FOLLOW_SLOTS || !f->slots[slot].used)
 		return;
+	f->maps_followed++;
 	kind = kind_of(map);
 	f->slots[slot].maps[kind - FOLLOW_BPF_KINDS]++;
 	if (kind == FOLLOW_CODE_MAPPED && (map->inode == 0 || is_measured(f, slot, map)))
@@ -156,13 +166,14 @@ static void on_map(void *arg, const struct exec_map *map)
 
 /*
  * A process is known by a record that was in our ring before its first mapping was in perf's. So:
- * mark perf's, drain ours, read perf's up to the mark, and forget only then who is gone.
+ * mark perf's, drain ours, read perf's up to the mark. Who ended has mappings behind the mark, maybe;
+ * he is forgotten when the next drain, whose mark is behind them, has read them.
  */
 int follow_maps_drain(struct follow *f)
 {
+	size_t before = f->n_gone;
 	int r;
 
-	f->n_gone = 0;
 	if (f->exec_maps)
 		exec_maps_mark(f->exec_maps);
 	r = follow_ring_drain(f);
@@ -171,9 +182,13 @@ int follow_maps_drain(struct follow *f)
 	/* A bad record is counted there, and reading goes on behind it. */
 	if (f->exec_maps)
 		(void)!exec_maps_drain(f->exec_maps, on_map, f);
-	for (size_t i = 0; i < f->n_gone; i++) {
-		if (f->gone[i] < PIDS_MAX)
+	for (size_t i = 0; i < before; i++) {
+		/* Without the mark: another process has the number since. */
+		if (f->gone[i] < PIDS_MAX && f->slot_of[f->gone[i]] & GONE)
 			f->slot_of[f->gone[i]] = 0;
 	}
+	f->n_gone -= before;
+	if (before > 0 && f->n_gone > 0)
+		memmove(f->gone, f->gone + before, f->n_gone * sizeof(*f->gone));
 	return 0;
 }

@@ -11,6 +11,8 @@
 #define SETTLE_TRIES 200
 /* Longest that an event of a burst waits to be read. */
 #define HOLD_NS 500000L
+/* The same for a mapping while there are only others'. */
+#define HOLD_OTHERS_NS 2000000L
 
 static const char *const kind_names[FOLLOW_KINDS] = {
 	[FOLLOW_EXEC] = "exec",	    [FOLLOW_FORK] = "fork",
@@ -118,49 +120,82 @@ static int on_record(void *arg, void *data, size_t len)
 	return 0;
 }
 
-/* Says for both rings whether they make events_fd readable. */
-static int watch_rings(struct follow *f, int operation, uint32_t events)
+/* Says for a ring whether it makes events_fd readable. */
+static int watch(const struct follow *f, int operation, int ring_fd, bool wakes)
 {
-	struct epoll_event event = { .events = events };
+	struct epoll_event event = { .events = wakes ? EPOLLIN : 0 };
 
-	if (epoll_ctl(f->events_fd, operation, ring_buffer__epoll_fd(f->ring), &event) < 0 ||
-	    (f->exec_maps && epoll_ctl(f->events_fd, operation, exec_maps_events_fd(f->exec_maps),
-				       &event) < 0))
-		return neg_errno();
-	return 0;
+	return epoll_ctl(f->events_fd, operation, ring_fd, &event) < 0 ? neg_errno() : 0;
 }
 
 /* One descriptor that is readable when either ring is. */
 static int open_events(struct follow *f)
 {
-	struct epoll_event event = { .events = EPOLLIN };
+	int r;
 
 	f->events_fd = epoll_create1(EPOLL_CLOEXEC);
 	f->hold_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (f->events_fd < 0 || f->hold_fd < 0 ||
-	    epoll_ctl(f->events_fd, EPOLL_CTL_ADD, f->hold_fd, &event) < 0)
+	if (f->events_fd < 0 || f->hold_fd < 0)
 		return neg_errno();
-	return watch_rings(f, EPOLL_CTL_ADD, EPOLLIN);
+	r = watch(f, EPOLL_CTL_ADD, f->hold_fd, true);
+	if (r == 0)
+		r = watch(f, EPOLL_CTL_ADD, ring_buffer__epoll_fd(f->ring), true);
+	if (r == 0 && f->exec_maps)
+		r = watch(f, EPOLL_CTL_ADD, exec_maps_events_fd(f->exec_maps), true);
+	return r;
+}
+
+/* What has been taken so far. */
+struct taken {
+	uint64_t events; /* of BPF's ring */
+	uint64_t maps, followed; /* of perf's, where it wakes at once: all, and those of our processes */
+};
+
+static struct taken taken(const struct follow *f)
+{
+	bool maps = f->exec_maps && f->code_at_once;
+
+	return (struct taken){ .events = f->delivered + f->ahead,
+			       .maps = maps ? exec_maps_records(f->exec_maps) : 0,
+			       .followed = maps ? f->maps_followed : 0 };
+}
+
+static int hold_ring(const struct follow *f, int ring_fd, bool some, bool *held)
+{
+	int r = some == *held ? 0 : watch(f, EPOLL_CTL_MOD, ring_fd, !some);
+
+	if (r == 0)
+		*held = some;
+	return r;
 }
 
 /*
  * Waking for each event of a burst costs more than the event. So the first one wakes at once, and
- * what follows it waits until the timer has run out, until nothing follows.
+ * what follows it waits until the timer has run out, until nothing follows. Mappings of the rest of
+ * the machine alone, which never end where it compiles, are looked at less often.
  */
-static int hold(struct follow *f, bool some)
+static int hold(struct follow *f, const struct taken *before, bool *ret_released)
 {
-	const struct itimerspec after = { .it_value.tv_nsec = some ? HOLD_NS : 0 };
+	struct taken now = taken(f);
+	bool ours = now.events != before->events || now.followed != before->followed;
+	bool some = ours || now.maps != before->maps;
+	const struct itimerspec after = {
+		.it_value.tv_nsec = ours ? HOLD_NS : some ? HOLD_OTHERS_NS : 0
+	};
 	uint64_t runs;
-	int r = 0;
+	int r;
 
-	if (!some && !f->holding)
+	*ret_released = !some && (f->held_ring || f->held_maps);
+	if (!some && !f->held_ring && !f->held_maps)
 		return 0;
 	(void)!read(f->hold_fd, &runs, sizeof(runs));
-	if (some != f->holding)
-		r = watch_rings(f, EPOLL_CTL_MOD, some ? 0 : EPOLLIN);
+	r = hold_ring(f, ring_buffer__epoll_fd(f->ring), now.events != before->events,
+		      &f->held_ring);
+	if (r == 0 && f->exec_maps)
+		r = hold_ring(f, exec_maps_events_fd(f->exec_maps), now.maps != before->maps,
+			      &f->held_maps);
 	if (r < 0)
 		return r;
-	f->holding = some;
 	return timerfd_settime(f->hold_fd, 0, &after, NULL) < 0 ? neg_errno() : 0;
 }
 
@@ -223,18 +258,17 @@ int follow_ring_drain(struct follow *f)
 	return r < 0 ? r : 0;
 }
 
-static uint64_t taken(const struct follow *f)
-{
-	return f->delivered + f->ahead + (f->exec_maps ? exec_maps_records(f->exec_maps) : 0);
-}
-
 int follow_drain(struct follow *f)
 {
-	uint64_t before = taken(f);
+	struct taken before = taken(f);
+	bool released = false;
 	int r;
 
 	r = follow_maps_drain(f);
-	return r < 0 ? r : hold(f, taken(f) != before);
+	if (r == 0)
+		r = hold(f, &before, &released);
+	/* perf says of a record only once that it is there, and said it while nobody was to be woken. */
+	return r < 0 || !released ? r : follow_maps_drain(f);
 }
 
 void follow_window(const struct follow *f, uint32_t slot, struct follow_window *ret)

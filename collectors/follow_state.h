@@ -45,15 +45,17 @@ struct follow {
 	struct environments *environments;
 	struct exec_maps *exec_maps; /* NULL: the hook perf_mmap2 says why */
 	int events_fd;		     /* both rings and hold_fd */
-	int hold_fd;		     /* a timer: while it runs the rings do not wake anybody */
-	bool holding;
+	int hold_fd;		     /* a timer: while it runs a ring that is held wakes nobody */
+	bool held_ring, held_maps;   /* BPF's, perf's */
+	bool code_at_once;
 	/*
 	 * By thread group id: its slot and 1. Taken from the records, so that a process that is gone
 	 * by now is still known while its mappings are read.
 	 */
 	uint8_t *slot_of;
-	uint32_t *gone; /* ended, and to be forgotten after the mappings are read */
+	uint32_t *gone; /* ended, and to be forgotten once all of their mappings are read */
 	size_t n_gone, room_gone;
+	uint64_t maps_followed; /* of perf's records those of our processes */
 	bool has_dropped; /* the ring was full at least once */
 	bool full; /* hooks: full */
 	int tracefs_fd; /* a mount of our own that is nowhere in the tree; -1: none */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -154,6 +155,99 @@ static void new_code_of_others_is_not_counted(void **state)
 	assert_int_equal(after.kinds[FOLLOW_WX_MEMORY], before.kinds[FOLLOW_WX_MEMORY]);
 }
 
+#define BURST 4000
+
+static int map_often(struct running *x, void *arg)
+{
+	for (int i = 0; i < BURST; i++) {
+		void *at = anonymous(PROT_READ | PROT_EXEC);
+
+		if (at == MAP_FAILED || munmap(at, 4096) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+static bool readable(int wait_ms)
+{
+	struct pollfd p = { .fd = follow_events_fd(app.follow), .events = POLLIN };
+
+	return poll(&p, 1, wait_ms) > 0;
+}
+
+/* As the daemon does while a process runs that is not the application's. */
+static uint64_t wakes_during(int (*body)(struct running *x, void *arg))
+{
+	pid_t pid = running_outsider(&app, body, NULL);
+	uint64_t wakes = 0;
+	bool ended = false;
+	int status = 0;
+
+	while (!ended) {
+		ended = waitpid(pid, &status, WNOHANG) == pid;
+		while (readable(ended ? 0 : 10)) {
+			wakes++;
+			assert_int_equal(follow_drain(app.follow), 0);
+		}
+	}
+	assert_int_equal(status, 0);
+	return wakes;
+}
+
+/* The machine is full of them, and what they cost must not be what it does. */
+static void new_code_of_others_wakes_rarely(void **state)
+{
+	struct follow_loss_account before, after;
+	uint64_t wakes, records;
+
+	if (!perf_there())
+		skip();
+	assert_int_equal(follow_account(app.follow, &before), 0);
+	wakes = wakes_during(map_often);
+	assert_int_equal(follow_account(app.follow, &after), 0);
+	records = after.maps.records + after.maps.lost - before.maps.records - before.maps.lost;
+	assert_true(records >= BURST);
+	/* So that it is read before it is full. */
+	assert_true(wakes > 0);
+	if (wakes * 50 > records)
+		fail_msg("%llu wakes for %llu records", (unsigned long long)wakes,
+			 (unsigned long long)records);
+}
+
+/* Nothing but the mapping happens between the test's two words to it. */
+static int map_when_told(struct running *x, void *arg)
+{
+	running_wait(x);
+	if (map_writable_code(x, NULL) != 0)
+		return 1;
+	running_say(x, 1);
+	running_wait(x);
+	return 0;
+}
+
+static void new_code_wakes_at_once_where_that_is_asked_for(void **state)
+{
+	struct follow_counts before;
+	pid_t pid;
+
+	running_stop(&app);
+	memset(&app, 0, sizeof(app));
+	running_prepare_with(&app, &(struct follow_options){ .code_at_once = true });
+	if (!perf_there())
+		skip();
+	pid = running_start(&app, map_when_told, NULL);
+	/* Until all is read that its start left. */
+	for (int i = 0; i < 100 && readable(20); i++)
+		assert_int_equal(follow_drain(app.follow), 0);
+	before = counts();
+	running_go(&app);
+	assert_int_equal(running_hear(&app), 1);
+	assert_true(readable(20000));
+	assert_int_equal(counts().kinds[FOLLOW_WX_MEMORY], before.kinds[FOLLOW_WX_MEMORY] + 1);
+	running_go(&app);
+	running_end(pid);
+}
+
 static int copy_true(int to)
 {
 	CLEANUP(cleanup_fd) int from = open("/bin/true", O_RDONLY | O_CLOEXEC);
@@ -248,6 +342,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(new_code_is_seen_as_what_it_is),
 		TEST(new_code_of_others_is_not_counted),
+		TEST(new_code_of_others_wakes_rarely),
+		TEST(new_code_wakes_at_once_where_that_is_asked_for),
 		TEST(programs_from_memory_are_told_apart),
 		TEST(a_script_is_told_from_a_program),
 	};
