@@ -3,12 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "ima_log.h"
+#include "tests/support/ima_made.h"
 #include "verifier/ima_rules.h"
 
 /* Two violations: entries that need no hash to be right, so that lists can be written down. */
@@ -122,14 +124,17 @@ static void lists_are_judged_as_the_policy_asks(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct evidence_result result = { .bank = HASH_SHA256 };
+		Assay__ChipReport report = ASSAY__CHIP_REPORT__INIT;
 		struct appraisal a;
 		int r;
 
 		appraisal_init(&a);
 		result.pcrs[IMA_PCR] = quoted(cases[i].quote);
 		result.pcrs_quoted = cases[i].quote == NOT_QUOTED ? 0xff : 1u << IMA_PCR;
-		r = ima_rules_judge(cases[i].asked ? &cases[i].policy : NULL,
-				    view_text(cases[i].log), &result, &a);
+		report.ima_log.data = (uint8_t *)cases[i].log;
+		report.ima_log.len = strlen(cases[i].log);
+		r = ima_rules_judge(cases[i].asked ? &cases[i].policy : NULL, &report, NULL,
+				    &result, &a);
 		if (r != cases[i].held || (a.n > 0) != (cases[i].rule != NULL))
 			fail_msg("%s: %d, %zu reasons", cases[i].what, r, a.n);
 		if (a.n > 0 && (strcmp(a.reasons[0].rule, cases[i].rule) != 0 ||
@@ -142,10 +147,262 @@ static void lists_are_judged_as_the_policy_asks(void **state)
 	}
 }
 
+/* One machine's list as it grows, and the quotes of it. */
+struct machine {
+	struct ima_made made;
+	struct ima_known known; /* by the verifier */
+	struct policy_ima policy;
+	uint32_t quoted;
+	struct digest pcrs[EVIDENCE_PCRS];
+	const char *rule; /* of the first reason; empty: there was none */
+	char text[APPRAISAL_TEXT_MAX];
+	char rule_text[APPRAISAL_RULE_MAX];
+	bool warning;
+};
+
+static struct digest pcr_of(int byte)
+{
+	struct digest d = digest_zero(HASH_SHA256);
+
+	memset(d.bytes, byte, d.size);
+	return d;
+}
+
+/* The kernel's first entry: a digest over PCRs 0 to last. */
+static void boot(struct machine *m, const char *alg, size_t last)
+{
+	enum hash_alg hash = hash_by_name(alg);
+	struct view parts[EVIDENCE_PCRS];
+	struct digest aggregate;
+
+	ima_made_begin(&m->made);
+	m->known = (struct ima_known){ 0 };
+	m->quoted = 0x7ff;
+	for (int i = 0; i < 10; i++)
+		m->pcrs[i] = pcr_of(i + 1);
+	for (size_t i = 0; i <= last; i++)
+		parts[i] = digest_view(&m->pcrs[i]);
+	assert_int_equal(digest_of_parts(hash, parts, last + 1, &aggregate), 0);
+	ima_made_entry(&m->made, "boot_aggregate", alg, digest_view(&aggregate));
+}
+
+/* A report with the list from byte first to byte end, quoting PCR 10 as it is now. */
+static int report(struct machine *m, uint64_t first, size_t end)
+{
+	struct evidence_result result = { .bank = HASH_SHA256, .pcrs_quoted = m->quoted };
+	Assay__ChipReport r = ASSAY__CHIP_REPORT__INIT;
+	struct appraisal a;
+	int held;
+
+	memcpy(result.pcrs, m->pcrs, sizeof(result.pcrs));
+	result.pcrs[IMA_PCR] = m->made.pcr;
+	r.ima_first = first;
+	r.ima_log.data = m->made.list.data + first;
+	r.ima_log.len = end - first;
+	appraisal_init(&a);
+	held = ima_rules_judge(&m->policy, &r, &m->known, &result, &a);
+	snprintf(m->rule_text, sizeof(m->rule_text), "%s", a.n ? a.reasons[0].rule : "");
+	snprintf(m->text, sizeof(m->text), "%s", a.n ? a.reasons[0].seen : "");
+	m->rule = m->rule_text;
+	m->warning = a.n && a.reasons[0].warning;
+	if (result.ima.matched) {
+		assert_int_equal(result.ima.known.entries, result.ima.proven);
+		m->known = result.ima.known;
+	}
+	appraisal_done(&a);
+	return held;
+}
+
+static void a_list_goes_on_from_what_is_known(void **state)
+{
+	struct machine m = { 0 };
+	size_t first, before;
+
+	(void)state;
+	boot(&m, "sha256", 9);
+	ima_made_file(&m.made, "/usr/bin/a", 1);
+	assert_int_equal(report(&m, 0, m.made.list.len), 1);
+	assert_int_equal(m.known.entries, 2);
+	assert_int_equal(m.known.bytes, m.made.list.len);
+
+	/* Nothing new. */
+	assert_int_equal(report(&m, m.known.bytes, m.made.list.len), 1);
+	assert_int_equal(m.known.entries, 2);
+
+	/* New entries, one of them after the quote. */
+	first = m.made.list.len;
+	ima_made_file(&m.made, "/usr/bin/b", 2);
+	before = m.made.list.len;
+	{
+		struct digest quoted = m.made.pcr;
+
+		ima_made_file(&m.made, "/usr/bin/c", 3);
+		m.made.pcr = quoted;
+	}
+	assert_int_equal(report(&m, first, m.made.list.len), 1);
+	assert_int_equal(m.known.entries, 3);
+	assert_int_equal(m.known.bytes, before);
+
+	/* What overlaps what is known is passed over. */
+	assert_int_equal(report(&m, first, before), 1);
+	assert_int_equal(m.known.entries, 3);
+	ima_made_done(&m.made);
+}
+
+static void a_list_with_a_hole_is_refused(void **state)
+{
+	struct machine m = { 0 };
+	size_t one, two;
+
+	(void)state;
+	boot(&m, "sha256", 9);
+	one = m.made.list.len;
+	assert_int_equal(report(&m, 0, one), 1);
+	ima_made_file(&m.made, "/usr/bin/a", 1);
+	two = m.made.list.len;
+	ima_made_file(&m.made, "/usr/bin/b", 2);
+
+	/* Past what is known: an entry is left out. */
+	assert_int_equal(report(&m, two, m.made.list.len), 0);
+	assert_string_equal(m.rule, "evidence.ima");
+	/* An entry left out in the middle, as if it went on: the replay gives another value. */
+	m.known.bytes = two;
+	assert_int_equal(report(&m, two, m.made.list.len), 0);
+	assert_string_equal(m.rule, "evidence.ima");
+	/* It ends before what is known does. */
+	m.known.bytes = m.made.list.len;
+	assert_int_equal(report(&m, one, two), 0);
+	assert_string_equal(m.rule, "evidence.ima");
+	/* From the start on it stands alone, whatever is known. */
+	m.known.bytes = 7;
+	m.known.value = pcr_of(9);
+	assert_int_equal(report(&m, 0, m.made.list.len), 1);
+	assert_int_equal(m.known.entries, 3);
+	/* Known of another bank. */
+	m.known.value = digest_zero(HASH_SHA384);
+	assert_int_equal(report(&m, one, m.made.list.len), 0);
+	assert_string_equal(m.rule, "evidence.ima");
+	ima_made_done(&m.made);
+}
+
+static void violations_are_not_forgotten(void **state)
+{
+	struct machine m = { .policy = { .violations = POLICY_IMA_DENY } };
+
+	(void)state;
+	boot(&m, "sha256", 9);
+	ima_made_violation(&m.made, "/etc/x");
+	assert_int_equal(report(&m, 0, m.made.list.len), 0);
+	assert_string_equal(m.rule, "platforms.tpm.ima.violations");
+	assert_int_equal(m.known.violations, 1);
+	ima_made_file(&m.made, "/usr/bin/a", 1);
+	assert_int_equal(report(&m, m.known.bytes, m.made.list.len), 0);
+	assert_string_equal(m.rule, "platforms.tpm.ima.violations");
+	ima_made_done(&m.made);
+}
+
+#define AGGREGATE "platforms.tpm.ima.boot_aggregate"
+
+static const struct {
+	const char *what, *alg;
+	size_t last;
+	int policy;
+	uint32_t quoted;
+	int change; /* PCR that changes after the kernel has begun its list; -1: none */
+	int held;
+	const char *rule;
+	bool warning;
+} boots[] = {
+	{ "as the PCRs say", "sha256", 9, POLICY_IMA_AGGREGATE_REQUIRE, 0x7ff, -1, 1, "", false },
+	{ "of another boot", "sha256", 9, POLICY_IMA_AGGREGATE_REQUIRE, 0x7ff, 4, 0, AGGREGATE,
+	  false },
+	{ "of another kernel or command line", "sha256", 9, POLICY_IMA_AGGREGATE_REQUIRE, 0x7ff, 9,
+	  0, AGGREGATE, false },
+	{ "the same, and nothing was said", "sha256", 9, POLICY_IMA_AGGREGATE_UNSET, 0x7ff, 4, 1,
+	  AGGREGATE, true },
+	{ "the same, as a warning", "sha256", 9, POLICY_IMA_AGGREGATE_WARN, 0x7ff, 4, 1, AGGREGATE,
+	  true },
+	{ "the same, allowed", "sha256", 9, POLICY_IMA_AGGREGATE_ALLOW, 0x7ff, 4, 1, "", false },
+	{ "over too few PCRs", "sha256", 7, POLICY_IMA_AGGREGATE_REQUIRE, 0x7ff, -1, 0, AGGREGATE,
+	  false },
+	{ "a PCR is not quoted", "sha256", 9, POLICY_IMA_AGGREGATE_REQUIRE, 0x7fe, -1, 0, AGGREGATE,
+	  false },
+	{ "a PCR is not quoted, and nobody asked", "sha256", 9, POLICY_IMA_AGGREGATE_UNSET, 0x7fe,
+	  -1, 1, "", false },
+	{ "a PCR is not quoted, a warning", "sha256", 9, POLICY_IMA_AGGREGATE_WARN, 0x7fe, -1, 1,
+	  AGGREGATE, true },
+	{ "of another bank", "sha384", 9, POLICY_IMA_AGGREGATE_REQUIRE, 0x7ff, -1, 0, AGGREGATE,
+	  false },
+};
+
+static void the_list_is_of_the_boot_that_is_quoted(void **state)
+{
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(boots); i++) {
+		struct machine m = { 0 };
+		int held;
+
+		boot(&m, boots[i].alg, boots[i].last);
+		m.policy.boot_aggregate = (__typeof__(m.policy.boot_aggregate))boots[i].policy;
+		m.quoted = boots[i].quoted;
+		if (boots[i].change >= 0)
+			m.pcrs[boots[i].change] = pcr_of(0x99);
+		held = report(&m, 0, m.made.list.len);
+		if (held != boots[i].held || strcmp(m.rule, boots[i].rule) != 0 ||
+		    m.warning != boots[i].warning)
+			fail_msg("%s: %d, %s: %s", boots[i].what, held, m.rule, m.text);
+		/* Later reports carry it no more, and are held to it all the same. */
+		ima_made_file(&m.made, "/usr/bin/a", 1);
+		held = report(&m, m.known.bytes, m.made.list.len);
+		if (held != boots[i].held || strcmp(m.rule, boots[i].rule) != 0)
+			fail_msg("%s, later: %d, %s: %s", boots[i].what, held, m.rule, m.text);
+		ima_made_done(&m.made);
+	}
+}
+
+static void a_list_without_an_aggregate_is_not_checked(void **state)
+{
+	struct machine m = { .policy = { .boot_aggregate = POLICY_IMA_AGGREGATE_REQUIRE } };
+
+	(void)state;
+	ima_made_begin(&m.made);
+	m.quoted = 0x7ff;
+	for (int i = 0; i < 10; i++)
+		m.pcrs[i] = pcr_of(i);
+	ima_made_file(&m.made, "/usr/bin/a", 1);
+	assert_int_equal(report(&m, 0, m.made.list.len), 0);
+	assert_string_equal(m.rule, AGGREGATE);
+	assert_non_null(strstr(m.text, "could not be checked: the list does not begin with one"));
+	ima_made_done(&m.made);
+}
+
+static void what_is_absent_says_why(void **state)
+{
+	const struct policy_ima policy = { .log = POLICY_IMA_REQUIRE };
+	struct evidence_result result = { .bank = HASH_SHA256, .pcrs_quoted = 0x7ff };
+	Assay__ChipReport r = ASSAY__CHIP_REPORT__INIT;
+	struct appraisal a;
+
+	(void)state;
+	r.ima_absent = (char *)"no such file";
+	appraisal_init(&a);
+	assert_int_equal(ima_rules_judge(&policy, &r, NULL, &result, &a), 0);
+	assert_string_equal(a.reasons[0].rule, "platforms.tpm.ima.log");
+	assert_string_equal(a.reasons[0].seen, "none: no such file");
+	appraisal_done(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists_are_judged_as_the_policy_asks),
+		cmocka_unit_test(a_list_goes_on_from_what_is_known),
+		cmocka_unit_test(a_list_with_a_hole_is_refused),
+		cmocka_unit_test(violations_are_not_forgotten),
+		cmocka_unit_test(the_list_is_of_the_boot_that_is_quoted),
+		cmocka_unit_test(a_list_without_an_aggregate_is_not_checked),
+		cmocka_unit_test(what_is_absent_says_why),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
