@@ -361,20 +361,21 @@ static int try_cache(struct run *u, const char *name, size_t by)
 static int try_defaults(struct run *u, const char *name, size_t by)
 {
 	static const char *const prefixes[] = { "/", "/usr/" };
+	/*
+	 * Debian's loader has its directories built in, wherever it is itself: in an initramfs it
+	 * lies in lib64 and loads from lib/TRIPLET, where no ld.so.cache says so.
+	 */
+	const char *const names[] = { u->lib, ASSAY_MULTIARCH, "lib" };
 	char directory[PATH_MAX + 8];
 	int r;
 
-	for (size_t i = 0; u->lib[0] != '\0' && i < ARRAY_LEN(prefixes); i++) {
-		snprintf(directory, sizeof(directory), "%s%s", prefixes[i], u->lib);
-		r = try_directory(u, directory, name, by);
-		if (r != 0)
-			return r;
-	}
-	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
-		snprintf(directory, sizeof(directory), "%slib", prefixes[i]);
-		r = try_directory(u, directory, name, by);
-		if (r != 0)
-			return r;
+	for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+		for (size_t i = 0; names[k][0] != '\0' && i < ARRAY_LEN(prefixes); i++) {
+			snprintf(directory, sizeof(directory), "%s%s", prefixes[i], names[k]);
+			r = try_directory(u, directory, name, by);
+			if (r != 0)
+				return r;
+		}
 	}
 	return 0;
 }
