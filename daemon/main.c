@@ -118,6 +118,9 @@ int main(int argc, char **argv)
 		config_free(config);
 		return 0;
 	}
+	/* The console is a terminal, and what is on it ends up in logs. */
+	if (initrd && setenv("NO_COLOR", "1", 0) < 0)
+		return 3;
 	log_open("assayd", verbose ? LOG_LEVEL_DEBUG : (enum log_level)config->log_level);
 	if (initrd) {
 		report = initrd_enter(config);
