@@ -67,6 +67,24 @@ void endorsement_store_free(struct endorsement_store *s);
  */
 MUST_CHECK int endorsement_store_read(struct endorsement_store *s, const char *path);
 
+/*
+ * The files of a directory as they are, for whoever is to judge them elsewhere: each one's bytes, or
+ * why it was left out. What file returns ends the reading when it is negative.
+ */
+struct endorsement_files_sink {
+	/* path names it in a log, name is its own; all lent for the call. */
+	int (*file)(void *arg, const char *path, const char *name, struct view content);
+	void (*left_out)(void *arg, const char *path, const char *why);
+	void *arg;
+};
+/* Errors as of endorsement_store_read, and file's. */
+MUST_CHECK int endorsement_files_read(const char *directory,
+				      const struct endorsement_files_sink *to);
+
+/* As of a tar file's bytes; name names it in problems. Errors as above; -EBADMSG: not a tar file. */
+MUST_CHECK int endorsement_store_read_bundle(struct endorsement_store *s, const char *name,
+					     struct view tar);
+
 /* Adds one file's content as read above. -EBADMSG: not a store's file; *ret_why says why. */
 MUST_CHECK int endorsement_store_read_file(struct endorsement_store *s, const char *name,
 					   struct view content, const char **ret_why);

@@ -29,9 +29,9 @@ static void cleanup_dir(DIR **d)
 		closedir(*d);
 }
 
-static int take(struct endorsement_store *s, const char *path, const char *name,
-		struct view content)
+static int take(void *arg, const char *path, const char *name, struct view content)
 {
+	struct endorsement_store *s = arg;
 	const char *why = "";
 	int r = endorsement_store_read_file(s, name, content, &why);
 
@@ -41,7 +41,13 @@ static int take(struct endorsement_store *s, const char *path, const char *name,
 	return 0;
 }
 
-static int read_file(struct endorsement_store *s, int folder, const char *path, const char *name)
+static void note(void *arg, const char *path, const char *why)
+{
+	endorsement_store_note(arg, path, why);
+}
+
+static int read_file(const struct endorsement_files_sink *to, int folder, const char *path,
+		     const char *name)
 {
 	CLEANUP(bytes_cleanup) struct bytes content = BYTES_INIT(ENDORSEMENT_BYTES_MAX);
 	CLEANUP(cleanup_fd) int fd = -1;
@@ -55,16 +61,16 @@ static int read_file(struct endorsement_store *s, int folder, const char *path, 
 	if (r == 0)
 		r = bytes_read_fd(&content, fd);
 	if (r < 0) {
-		endorsement_store_note(s, path,
-				       r == -EMSGSIZE ? "larger than an endorsement may be" :
-				       r == -EINVAL   ? "not a regular file" :
-							strerror(-r));
+		to->left_out(to->arg, path,
+			     r == -EMSGSIZE ? "larger than an endorsement may be" :
+			     r == -EINVAL   ? "not a regular file" :
+					      strerror(-r));
 		return r == -ENOMEM ? r : 0;
 	}
-	return take(s, path, name, bytes_view(&content));
+	return to->file(to->arg, path, name, bytes_view(&content));
 }
 
-static int read_folder(struct endorsement_store *s, int above, const char *directory,
+static int read_folder(const struct endorsement_files_sink *to, int above, const char *directory,
 		       const char *platform)
 {
 	CLEANUP(cleanup_dir) DIR *d = NULL;
@@ -89,14 +95,14 @@ static int read_folder(struct endorsement_store *s, int above, const char *direc
 			path = NULL;
 			return -ENOMEM;
 		}
-		r = read_file(s, dirfd(d), path, entry->d_name);
+		r = read_file(to, dirfd(d), path, entry->d_name);
 	}
 	return r;
 }
 
-static int read_directory(struct endorsement_store *s, const char *path)
+int endorsement_files_read(const char *directory, const struct endorsement_files_sink *to)
 {
-	CLEANUP(cleanup_dir) DIR *d = opendir(path);
+	CLEANUP(cleanup_dir) DIR *d = opendir(directory);
 	struct dirent *entry;
 	size_t n = 0;
 	int r = 0;
@@ -107,7 +113,7 @@ static int read_directory(struct endorsement_store *s, const char *path)
 		if (entry->d_name[0] == '.')
 			continue;
 		r = ++n > PLATFORMS_MAX ? -EMSGSIZE
-					: read_folder(s, dirfd(d), path, entry->d_name);
+					: read_folder(to, dirfd(d), directory, entry->d_name);
 	}
 	return r;
 }
@@ -139,36 +145,61 @@ static int read_member(struct endorsement_store *s, struct archive *a, struct ar
 }
 
 /* Plain tar, nothing compressed: what it unpacks to is not larger than it is. */
-static int read_bundle(struct endorsement_store *s, const char *path)
+static int open_tar(struct archive **ret)
 {
-	CLEANUP(cleanup_archive) struct archive *a = archive_read_new();
+	struct archive *a = archive_read_new();
+
+	if (!a)
+		return -ENOMEM;
+	*ret = a;
+	return archive_read_support_format_tar(a) == ARCHIVE_OK ? 0 : -ENOMEM;
+}
+
+static int read_members(struct endorsement_store *s, struct archive *a, const char *bundle)
+{
 	struct archive_entry *entry;
 	size_t n = 0;
 	int r = 0, got;
 
-	if (!a)
-		return -ENOMEM;
-	if (archive_read_support_format_tar(a) != ARCHIVE_OK ||
-	    archive_read_open_filename(a, path, TAR_BLOCK) != ARCHIVE_OK)
-		return -EBADMSG;
 	while (r == 0 && (got = archive_read_next_header(a, &entry)) == ARCHIVE_OK) {
 		if (++n > 2 * ENDORSEMENT_STORE_MAX)
 			r = -EMSGSIZE;
 		else if (archive_entry_filetype(entry) == AE_IFREG)
-			r = read_member(s, a, entry, path);
+			r = read_member(s, a, entry, bundle);
 	}
 	if (r == 0 && got != ARCHIVE_EOF)
 		r = -EBADMSG;
 	return r;
 }
 
+int endorsement_store_read_bundle(struct endorsement_store *s, const char *name, struct view tar)
+{
+	CLEANUP(cleanup_archive) struct archive *a = NULL;
+	int r = open_tar(&a);
+
+	if (r == 0 && archive_read_open_memory(a, tar.data, tar.len) != ARCHIVE_OK)
+		r = -EBADMSG;
+	return r < 0 ? r : read_members(s, a, name);
+}
+
+static int read_bundle(struct endorsement_store *s, const char *path)
+{
+	CLEANUP(cleanup_archive) struct archive *a = NULL;
+	int r = open_tar(&a);
+
+	if (r == 0 && archive_read_open_filename(a, path, TAR_BLOCK) != ARCHIVE_OK)
+		r = -EBADMSG;
+	return r < 0 ? r : read_members(s, a, path);
+}
+
 int endorsement_store_read(struct endorsement_store *s, const char *path)
 {
+	const struct endorsement_files_sink to = { take, note, s };
 	struct stat st;
 
 	if (stat(path, &st) < 0)
 		return neg_errno();
-	return S_ISDIR(st.st_mode) ? read_directory(s, path) : read_bundle(s, path);
+	return S_ISDIR(st.st_mode) ? endorsement_files_read(path, &to) : read_bundle(s, path);
 }
 
 /* Beside, and renamed into place: nobody reads half of one. */

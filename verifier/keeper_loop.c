@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "control.h"
 #include "keeper.h"
+#include "keeper_files.h"
 #include "log.h"
 #include "results.h"
 
@@ -20,8 +21,10 @@ struct keeper_loop {
 	struct keeper keeper;
 	struct event_base *base;
 	struct bufferevent *appraiser;
-	struct event *signals[2];
+	struct event *signals[3];
 	struct control *control;
+	const struct verifier_config *config;
+	const char *directory; /* the configuration's */
 	struct store_time (*clock)(void);
 	struct bytes body, answer;
 	bool ready;
@@ -100,6 +103,28 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	end(l, 0);
 }
 
+static int send_message(void *arg, struct view message)
+{
+	struct keeper_loop *l = arg;
+
+	return bufferevent_write(l->appraiser, message.data, message.len) < 0 ? -ENOMEM : 0;
+}
+
+static void on_reload(evutil_socket_t number, short what, void *arg)
+{
+	struct keeper_loop *l = arg;
+	const struct keeper_files_sink to = { send_message, l };
+	int r;
+
+	log_notice("reading endorsements again");
+	r = keeper_files_send(l->config, l->directory, &to);
+	if (r < 0) {
+		/* Half a message may be under way. */
+		log_error("sending endorsements to the appraiser: %s", strerror(-r));
+		end(l, 3);
+	}
+}
+
 /* Both loops are alive when the appraiser's word gets here. */
 static void on_alive(void *arg)
 {
@@ -127,7 +152,10 @@ static int demand(void *arg, const struct keeper_demand *d, enum keeper_type typ
 
 static int start_loop(struct keeper_loop *l, int fd, const char *control_socket)
 {
-	static const int numbers[] = { SIGTERM, SIGINT };
+	static const struct {
+		int number;
+		event_callback_fn callback;
+	} signals[] = { { SIGTERM, on_signal }, { SIGINT, on_signal }, { SIGHUP, on_reload } };
 	int r;
 
 	l->base = event_base_new();
@@ -141,8 +169,8 @@ static int start_loop(struct keeper_loop *l, int fd, const char *control_socket)
 				 KEEPER_MESSAGE_MAX + sizeof(struct keeper_header));
 	if (bufferevent_enable(l->appraiser, EV_READ | EV_WRITE) < 0)
 		return -ENOMEM;
-	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-		l->signals[i] = evsignal_new(l->base, numbers[i], on_signal, l);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+		l->signals[i] = evsignal_new(l->base, signals[i].number, signals[i].callback, l);
 		if (!l->signals[i] || event_add(l->signals[i], NULL) < 0)
 			return -ENOMEM;
 	}
@@ -204,6 +232,8 @@ int keeper_main(const struct verifier_config *config, const char *directory,
 			    .vault = &vault,
 			    .nonce_valid_ns = config->nonce_valid_ns,
 			    .on_alive = on_alive },
+		.config = config,
+		.directory = directory,
 		.clock = clock,
 		.body = BYTES_INIT(KEEPER_MESSAGE_MAX),
 		.answer = BYTES_INIT(KEEPER_MESSAGE_MAX),

@@ -52,6 +52,13 @@ static const struct keeper_shape shapes[] = {
 				  { REASONS_MAX, SEALED_MAX } },
 	[KEEPER_DEMAND] = { "demand", sizeof(struct keeper_demand), 0, { 0 } },
 	[KEEPER_END] = { "end", sizeof(struct keeper_demand), 0, { 0 } },
+	[KEEPER_STORE_BEGIN] = { "store begin", 0, 0, { 0 } },
+	[KEEPER_STORE_FILE] = { "store file",
+				sizeof(struct keeper_store_file),
+				1,
+				{ KEEPER_FILE_MAX } },
+	[KEEPER_STORE_BUNDLE] = { "store bundle", 0, 1, { KEEPER_FILE_MAX } },
+	[KEEPER_STORE_END] = { "store end", sizeof(struct keeper_store_end), 0, { 0 } },
 };
 
 /* Text fields, which must end within themselves. */
@@ -87,6 +94,7 @@ static const struct {
 	TEXT(KEEPER_DEMAND, keeper_demand, reason),
 	TEXT(KEEPER_END, keeper_demand, application),
 	TEXT(KEEPER_END, keeper_demand, reason),
+	TEXT(KEEPER_STORE_FILE, keeper_store_file, name),
 #undef TEXT
 };
 
@@ -118,6 +126,7 @@ static const struct {
 	NUMBER(KEEPER_RECEIPT, keeper_receipt, stage, STAGE_MAX),
 	NUMBER(KEEPER_DEMAND, keeper_demand, key_name_len, KEEPER_KEY_NAME_MAX),
 	NUMBER(KEEPER_END, keeper_demand, key_name_len, KEEPER_KEY_NAME_MAX),
+	NUMBER(KEEPER_STORE_END, keeper_store_end, complete, 1),
 #undef NUMBER
 };
 

@@ -38,6 +38,8 @@
 #define KEEPER_ENTRIES	    65536 /* of a runtime log in one Evidence */
 #define KEEPER_HASH_SIZE    64
 #define KEEPER_DIGEST_SIZE  32
+#define KEEPER_FILE_NAME_MAX 96	     /* of an endorsement */
+#define KEEPER_FILE_MAX	     1048576 /* its bytes, or a part of a bundle */
 
 enum keeper_type {
 	/* Asked by the appraiser. */
@@ -63,6 +65,11 @@ enum keeper_type {
 	/* Unasked, from the keeper. */
 	KEEPER_DEMAND = 64, /* the operator asks for a measurement */
 	KEEPER_END,	    /* sessions of this attester are to be closed: it was forgotten */
+	/* The endorsements anew, which the appraiser in its sandbox cannot read for itself. */
+	KEEPER_STORE_BEGIN,
+	KEEPER_STORE_FILE,   /* one of a directory's files */
+	KEEPER_STORE_BUNDLE, /* the next bytes of a tar file; none: it is whole */
+	KEEPER_STORE_END,    /* that was all, or it could not be read to its end */
 };
 
 struct keeper_header {
@@ -243,6 +250,15 @@ struct keeper_demand {
 	char reason[KEEPER_WHY_MAX]; /* passed on to the attester */
 };
 
+/* Blob: the file's bytes. */
+struct keeper_store_file {
+	char name[KEEPER_FILE_NAME_MAX];
+};
+
+struct keeper_store_end {
+	uint8_t complete; /* 0: what came is to be thrown away */
+};
+
 /* Room for the fixed part of any message. */
 union keeper_any {
 	struct keeper_hello hello;
@@ -259,6 +275,8 @@ union keeper_any {
 	struct keeper_refusal refusal;
 	struct keeper_failed failed;
 	struct keeper_demand demand;
+	struct keeper_store_file store_file;
+	struct keeper_store_end store_end;
 };
 
 /* The shape of one type of message. */

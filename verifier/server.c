@@ -169,12 +169,9 @@ static bool subject_is(const struct session *session, const struct keeper_demand
 			   view_of(session->hello.key_name, session->hello.key_name_len)));
 }
 
-static void on_unasked(void *arg, uint32_t type, const union keeper_any *fixed,
-		       const struct view *blobs)
+static void on_demand(struct server *s, uint32_t type, const struct keeper_demand *d)
 {
-	const struct keeper_demand *d = &fixed->demand;
 	struct session *session, *next;
-	struct server *s = arg;
 
 	for (session = LIST_FIRST(&s->sessions); session; session = next) {
 		next = LIST_NEXT(session, next);
@@ -185,6 +182,23 @@ static void on_unasked(void *arg, uint32_t type, const union keeper_any *fixed,
 		else if (session_policy(session, d->application))
 			session_challenge(session, d->application, 0, true, d->reason);
 	}
+}
+
+static void on_unasked(void *arg, uint32_t type, const union keeper_any *fixed,
+		       const struct view *blobs)
+{
+	struct server *s = arg;
+
+	if (type == KEEPER_STORE_BEGIN)
+		trust_again_begin(&s->trust);
+	else if (type == KEEPER_STORE_FILE)
+		trust_again_file(&s->trust, fixed->store_file.name, blobs[0]);
+	else if (type == KEEPER_STORE_BUNDLE)
+		trust_again_bundle(&s->trust, blobs[0]);
+	else if (type == KEEPER_STORE_END)
+		trust_again_end(&s->trust, fixed->store_end.complete);
+	else
+		on_demand(s, type, &fixed->demand);
 }
 
 static void on_lost(void *arg)
@@ -341,6 +355,7 @@ int server_main(const struct verifier_config *config, const char *directory,
 	/* The keeper ends us; what a terminal or a service manager sends to both is its to hear. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	r = start(&s, directory, fd, alive_ms);
 	if (r == 0)

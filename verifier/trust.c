@@ -18,10 +18,17 @@ static int describe(char **ret_error, const char *path, const char *why, int r)
 	return r;
 }
 
+static void log_problems(const struct endorsement_store *s)
+{
+	const char *problem;
+
+	for (size_t i = 0; (problem = endorsement_store_problem(s, i)); i++)
+		log_warning("%s; continuing without", problem);
+}
+
 static int load_store(const char *directory, const char *name, struct trust *t, char **ret_error)
 {
 	CLEANUP(cleanup_mem) char *path = NULL;
-	const char *problem;
 	size_t before = endorsement_store_count(t->store);
 	int r;
 
@@ -42,8 +49,7 @@ static int load_store(const char *directory, const char *name, struct trust *t, 
 				: r == -EBADMSG ? "not a tar file"
 						: strerror(-r),
 				r);
-	for (size_t i = 0; (problem = endorsement_store_problem(t->store, i)); i++)
-		log_warning("%s; continuing without", problem);
+	log_problems(t->store);
 	log_info("%s: %zu endorsements", path, endorsement_store_count(t->store) - before);
 	return 0;
 }
@@ -127,12 +133,79 @@ int trust_load(const struct verifier_config *config, const char *directory, stru
 	return 0;
 }
 
+static void forget_next(struct trust *t)
+{
+	endorsement_store_free(t->next);
+	t->next = NULL;
+	bytes_done(&t->bundle);
+}
+
 void trust_done(struct trust *t)
 {
+	forget_next(t);
 	endorsement_store_free(t->store);
 	endorsements_free(t->given);
 	free(t->roots);
 	*t = (struct trust){ 0 };
+}
+
+static void next_fails(struct trust *t, int r)
+{
+	if (t->next_failed == 0)
+		t->next_failed = r;
+}
+
+void trust_again_begin(struct trust *t)
+{
+	forget_next(t);
+	t->bundle = BYTES_INIT(ENDORSEMENT_STORE_BYTES_MAX);
+	t->next_failed = endorsement_store_new(&t->next);
+}
+
+void trust_again_file(struct trust *t, const char *name, struct view content)
+{
+	const char *why = "";
+	int r;
+
+	if (!t->next || t->next_failed < 0)
+		return;
+	r = endorsement_store_read_file(t->next, name, content, &why);
+	if (r == -EBADMSG)
+		log_warning("%s: %s; continuing without", name, why);
+	else
+		next_fails(t, r);
+}
+
+void trust_again_bundle(struct trust *t, struct view part)
+{
+	if (!t->next || t->next_failed < 0)
+		return;
+	if (part.len > 0) {
+		next_fails(t, bytes_append_view(&t->bundle, part));
+		return;
+	}
+	next_fails(t, endorsement_store_read_bundle(t->next, "bundle", bytes_view(&t->bundle)));
+	bytes_reset(&t->bundle);
+}
+
+void trust_again_end(struct trust *t, bool complete)
+{
+	if (!t->next)
+		return;
+	if (complete && t->next_failed == 0) {
+		log_problems(t->next);
+		endorsement_store_free(t->store);
+		t->store = t->next;
+		t->next = NULL;
+		log_notice("endorsements were read again: %zu", endorsement_store_count(t->store));
+	} else if (complete) {
+		log_error("endorsements could not be read again: %s; continuing with those read "
+			  "before",
+			  t->next_failed == -EMSGSIZE  ? "more than are kept" :
+			  t->next_failed == -EBADMSG ? "not a tar file" :
+						       strerror(-t->next_failed));
+	}
+	forget_next(t);
 }
 
 bool trust_is_for_tests(const struct trust *t)

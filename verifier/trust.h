@@ -16,6 +16,11 @@ struct trust {
 	struct endorsements *given;	 /* what the files of the test roots are; NULL: none */
 	struct x509_pin *roots;		 /* NULL: the makers' */
 	size_t n_roots;
+
+	/* The store anew, while it comes from the keeper; NULL: none does. */
+	struct endorsement_store *next;
+	struct bytes bundle; /* of it, as far as it has come */
+	int next_failed;     /* its first error */
 };
 
 /*
@@ -26,6 +31,16 @@ struct trust {
 MUST_CHECK int trust_load(const struct verifier_config *config, const char *directory,
 			  struct trust *ret, char **ret_error);
 void trust_done(struct trust *t);
+
+/*
+ * The store anew: begin, then each file, or the bytes of a tar file up to an empty part, then
+ * end, which changes over to what came, or with complete false throws it away. What cannot be
+ * read is logged; where that is all of it, or there is too much, the store stays as it was.
+ */
+void trust_again_begin(struct trust *t);
+void trust_again_file(struct trust *t, const char *name, struct view content);
+void trust_again_bundle(struct trust *t, struct view part);
+void trust_again_end(struct trust *t, bool complete);
 
 /* With roots of one's own a report proves what these roots are worth: nothing to anybody else. */
 bool trust_is_for_tests(const struct trust *t);

@@ -2,6 +2,7 @@
 """Rounds on chips other than a TPM: assayd on a machine with a TEE, as far as it can see
 (tests/support/stand_in.c), the verifier with that chip's root as its test root."""
 import os
+import signal
 
 from lab import Failure, Skip, run, until
 from programs import Worker
@@ -36,7 +37,11 @@ class Platform:
             text = f.read()
         self.lab.write("worker.yaml", text.replace("  soft: {}\n", platforms))
 
-    def start(self, debug=False, device=False):
+    def endorse(self):
+        run(self.lab.program("assay"), "endorsements", "import", self.folder, "--store",
+            self.lab.path("endorsements"))
+
+    def start(self, debug=False, device=False, endorsed=True):
         """assayd first: the chip's root is made with the chip."""
         lab = self.lab
         flags = (["--debug"] if debug else []) + (["--device"] if device else [])
@@ -47,8 +52,10 @@ class Platform:
         root = until("the chip's root", lambda: next(
             (f for f in os.listdir(self.folder) if f in ("root.pem", "root.cert")), None))
         assayd.wait_for("1 application, chip")
-        run(lab.program("assay"), "endorsements", "import", self.folder, "--store",
-            lab.path("endorsements"))
+        if endorsed:
+            self.endorse()
+        else:
+            os.mkdir(lab.path("endorsements"))
         extra = f"endorsements: {{directory: {lab.path('endorsements')}}}\n"
         if self.root:
             extra += f"test_roots: [{self.folder}/{root}]\nallow_test_roots: true\n"
@@ -56,19 +63,18 @@ class Platform:
         return assayd
 
     def passes(self, **how):
-        assayd = self.start(**how)
+        self.is_done(self.start(**how))
+        refused = self.lab.rows("select sequence, reasons from evidence where accepted = 0")
+        check(refused == [], f"refused: {refused}")
+
+    def is_done(self, assayd):
         assayd.wait_for("all stages done", 90)
         lab = self.lab
         check(lab.released() == ["block-1-key", "block-2-key"], str(lab.released()))
         kinds = [row[0] for row in lab.rows("select distinct kind from evidence order by kind")]
         check(kinds == ["dynamic", "static"], f"kinds {kinds}")
-        refused = lab.rows("select sequence, reasons from evidence where accepted = 0")
-        check(refused == [], f"refused: {refused}")
         check(lab.rows("select platform from attesters") == [(self.name,)], "another platform")
         check(len(lab.rows("select * from receipts")) == 2, "not two receipts")
-        # A demand of the operator's, judged as well.
-        before = lab.rows("select count(*) from evidence")[0][0]
-        return before
 
     def refused(self, words, **how):
         self.start(**how)
@@ -161,6 +167,48 @@ def test_firmware_that_is_too_old_is_refused(lab):
 
 def test_another_launch_than_the_policys_is_refused(lab):
     Platform(lab, "tdx", rules=f"mrtd: [{'ab' * 48}]").refused(r"platforms\.tdx\.mrtd")
+
+
+def reload(lab):
+    """Has the verifier read its endorsements again; where its log was before."""
+    since = len(lab.verifier.text())
+    lab.verifier.popen.send_signal(signal.SIGHUP)
+    return since
+
+
+def test_endorsements_are_read_again(lab):
+    """A TD whose collateral is not there yet; it comes, a damaged file with it, and SIGHUP."""
+    td = Platform(lab, "tdx")
+    assayd = td.start(endorsed=False)
+    lab.verifier.wait_for(r"refused: session\.enrolment: evidence\.pck_chain", 60)
+    check(lab.released() == [], str(lab.released()))
+    td.endorse()
+    with open(lab.path("endorsements", "tdx", "0" * 64 + ".json"), "w") as f:
+        f.write("{}")
+    since = reload(lab)
+    lab.verifier.wait_for(r"0{64}\.json: .*continuing without", 60, since)
+    lab.verifier.wait_for(r"endorsements were read again: [1-9]", 60, since)
+    td.is_done(assayd)
+
+
+def test_endorsements_that_are_gone_stay_as_they_were(lab):
+    """What cannot be read again is not forgotten; a bundle that is no tar file is none."""
+    td = Platform(lab, "tdx")
+    assayd = td.start()
+    assayd.wait_for("all stages done", 90)
+    store = lab.path("endorsements")
+    os.rename(store, store + ".away")
+    lab.verifier.wait_for("continuing with the endorsements read before", 60, reload(lab))
+    lab.write("endorsements", "this is not a tar file" * 100)
+    lab.verifier.wait_for("not a tar file; continuing with those read before", 60, reload(lab))
+    os.unlink(store)
+    run("tar", "-C", store + ".away", "-cf", store, ".")
+    count = len([f for _, _, files in os.walk(store + ".away") for f in files])
+    lab.verifier.wait_for(f"endorsements were read again: {count}$", 60, reload(lab))
+    sessions = lab.rows("select count(*) from evidence where accepted = 1")[0][0]
+    lab.fleet("demand", "worker")
+    until("evidence judged by them", lambda: lab.rows(
+        "select count(*) from evidence where accepted = 1")[0][0] > sessions, 60)
 
 
 def test_azures_vtpm_round(lab):
