@@ -103,6 +103,9 @@ MUST_CHECK TSS2_RC tpm_ek_find(struct tpm *t);
 /* The EK for use: its persistent handle, or loaded anew. */
 MUST_CHECK TSS2_RC tpm_ek_open(struct tpm *t, struct tpm_transient *ret);
 
+/* The SRK, made anew: always the same one, until the TPM is cleared. */
+MUST_CHECK TSS2_RC tpm_srk_open(struct tpm *t, struct tpm_transient *ret);
+
 /*
  * Loads the AK that is in t, which was made under an SRK of this name, or makes a new one
  * where there is none (NULL) or another TPM made it; *ret_note then says so in words

@@ -153,6 +153,11 @@ TSS2_RC tpm_ek_find(struct tpm *t)
 	return read_public(t, ek.handle, &t->ek_public);
 }
 
+TSS2_RC tpm_srk_open(struct tpm *t, struct tpm_transient *ret)
+{
+	return create_primary(t, ESYS_TR_RH_OWNER, &srk_template, ret);
+}
+
 static TSS2_RC ak_load(struct tpm *t, ESYS_TR srk)
 {
 	TSS2_RC rc;
@@ -208,7 +213,7 @@ TSS2_RC tpm_ak_open(struct tpm *t, const TPM2B_NAME *made_under, const char **re
 	TPM2B_NAME ours;
 	TSS2_RC rc;
 
-	rc = create_primary(t, ESYS_TR_RH_OWNER, &srk_template, &srk);
+	rc = tpm_srk_open(t, &srk);
 	if (rc != TSS2_RC_SUCCESS)
 		return rc;
 	rc = srk_name(t, srk.handle, &ours);
@@ -259,7 +264,7 @@ TSS2_RC tpm_ak_reload(struct tpm *t)
 		return tpm_ak_find(t, t->ak_at);
 	}
 	tpm_flush(t, &t->ak);
-	rc = create_primary(t, ESYS_TR_RH_OWNER, &srk_template, &srk);
+	rc = tpm_srk_open(t, &srk);
 	if (rc != TSS2_RC_SUCCESS)
 		return rc;
 	return ak_load(t, srk.handle);

@@ -16,7 +16,7 @@ static const struct command *const commands[] = {
 	&command_fleet,      &command_log,	 &command_evidence_show, &command_evidence_verify,
 	&command_evidence_ratls,
 	&command_endorsements_import, &command_endorsements_list, &command_endorsements_check,
-	&command_endorsements_fetch,
+	&command_endorsements_fetch, &command_seal_boot, &command_unseal_boot,
 };
 
 int command_other_option(const struct command *c, int option)

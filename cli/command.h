@@ -23,7 +23,7 @@ struct command {
 	int (*run)(const struct command *c, int argc, char **argv);
 };
 
-extern const struct command command_measure_boot;
+extern const struct command command_measure_boot, command_seal_boot, command_unseal_boot;
 extern const struct command command_measure, command_inspect, command_learn, command_policy_check,
 	command_data_split, command_data_join, command_secret_get, command_stage_begin,
 	command_status, command_fleet, command_log, command_evidence_show, command_evidence_verify,
