@@ -245,7 +245,7 @@ def play(lab, kinds, minutes):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default=os.path.join(labs.SOURCE, "build", "release"))
+    parser.add_argument("--build", type=os.path.abspath, default=os.path.join(labs.SOURCE, "build", "release"))
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("names", nargs="*")

@@ -174,7 +174,7 @@ def private_etc(directory):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default=os.path.join(labs.SOURCE, "build", "release"))
+    parser.add_argument("--build", type=os.path.abspath, default=os.path.join(labs.SOURCE, "build", "release"))
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--jobs", type=int, default=3)

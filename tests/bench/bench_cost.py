@@ -258,7 +258,7 @@ def show(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=os.path.join(scene.HERE, "../../build/release"))
+    parser.add_argument("--build", type=os.path.abspath, default=os.path.join(scene.HERE, "../../build/release"))
     parser.add_argument("--pairs", type=int, default=7, help="turns of all three ways (7)")
     parser.add_argument("--scale", type=float, default=1.0, help="times as many requests (1)")
     parser.add_argument("--servers", nargs="+", choices=KINDS, default=list(KINDS))

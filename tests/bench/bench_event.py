@@ -266,7 +266,7 @@ def show(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=os.path.join(scene.HERE, "../../build/release"))
+    parser.add_argument("--build", type=os.path.abspath, default=os.path.join(scene.HERE, "../../build/release"))
     parser.add_argument("--events", type=int, default=200)
     parser.add_argument("--alone", action="store_true", help="assayd and the verifier at real-time "
                         "priority, so that other programs on the machine do not count")

@@ -140,7 +140,7 @@ def show(result):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=os.path.join(scene.HERE, "../../build/release"))
+    parser.add_argument("--build", type=os.path.abspath, default=os.path.join(scene.HERE, "../../build/release"))
     parser.add_argument("--seconds", type=float, default=60, help="of each state (60)")
     parser.add_argument("--every", default="10s", help="the period of the time nodes (10s)")
     parser.add_argument("--maps", action="store_true", help="what is resident, file by file")

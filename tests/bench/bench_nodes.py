@@ -92,7 +92,7 @@ def beside(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", default=os.path.join(scene.HERE, "../../build/release"))
+    parser.add_argument("--build", type=os.path.abspath, default=os.path.join(scene.HERE, "../../build/release"))
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--every", type=int, default=100, metavar="MS")
     parser.add_argument("--json", action="store_true")

@@ -26,7 +26,7 @@ lab.Skip = Skip
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default=os.path.join(lab.SOURCE, "build", "release"))
+    parser.add_argument("--build", type=os.path.abspath, default=os.path.join(lab.SOURCE, "build", "release"))
     parser.add_argument("--keep", action="store_true", help="keep each lab's directory")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
