@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "claims.h"
 #include "config_form.h"
 #include "quantity.h"
 
@@ -20,7 +21,6 @@
 #define CRYPTSETUP     "/usr/sbin/cryptsetup"
 #define VERITYSETUP    "/usr/sbin/veritysetup"
 #define UNIT_SUFFIX    ".service"
-#define UNIT_MAX       255 /* systemd.unit(5) */
 #define DISK_NAME_MAX  127 /* DM_NAME_LEN, with the zero */
 #define ROOT_HASH_MAX  64  /* bytes */
 
@@ -52,19 +52,18 @@ static void refuse(struct config_reading *x, size_t i, const char *key, const ch
 				beside);
 }
 
+/* As LoadCredential= will name it; a template's instance is none. */
 static bool unit_valid(const char *unit)
 {
 	size_t len = strlen(unit), suffix = strlen(UNIT_SUFFIX);
+	char name[APPLICATION_NAME_MAX + 1];
 
-	if (len <= suffix || len > UNIT_MAX || strcmp(unit + len - suffix, UNIT_SUFFIX) != 0 ||
-	    unit[0] == '.' || unit[0] == '@')
+	if (len <= suffix || len - suffix >= sizeof(name) ||
+	    strcmp(unit + len - suffix, UNIT_SUFFIX) != 0)
 		return false;
-	for (const char *c = unit; *c; c++) {
-		if (!isalnum((unsigned char)*c) && !strchr(":_.\\@-", *c))
-			return false;
-	}
-	/* A template is no service that could run. */
-	return unit[len - suffix - 1] != '@';
+	memcpy(name, unit, len - suffix);
+	name[len - suffix] = '\0';
+	return application_name_valid(name);
 }
 
 void config_read_unit(struct config_reading *x, const struct form_application *f, size_t i,
@@ -75,7 +74,7 @@ void config_read_unit(struct config_reading *x, const struct form_application *f
 
 	a->unit = config_text(x, f->unit);
 	if (!unit_valid(f->unit))
-		expect(x, key_of(i, "unit").path, "the name of a service (NAME.service)", f->unit);
+		expect(x, key_of(i, "unit").path, "NAME.service, NAME of letters, digits, '.', '_', '-'", f->unit);
 	if (f->n_files == 0)
 		yamldoc_problem(x->d, key_of(i, "files").path,
 				"expected the unit's program and other files, found nothing");

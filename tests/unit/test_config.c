@@ -85,6 +85,9 @@ static void the_documented_configuration_is_one(void **state)
 #define APPS "applications:\n"
 #define APP  "- name: a\n  exec: [/a]\n"
 
+#define UNIT(name) "- name: a\n  unit: \"" name "\"\n  files: [/f]\n"
+#define DISK(of)   "- name: a\n  disk: {" of "}\n"
+
 static void defaults_are_the_documented_ones(void **state)
 {
 	const struct config_application *a;
@@ -112,7 +115,16 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_string_equal(c->net_user, "_assay-net");
 	assert_int_equal(c->queue_max, 1000);
 	assert_int_equal(c->log_level, LOG_LEVEL_INFO);
+	assert_null(c->initrd.modules);
+	assert_null(c->initrd.network.interface);
+	assert_null(c->initrd.root.device);
+	assert_int_equal(c->initrd.wait_ns, UINT64_C(30000000000));
+	assert_int_equal(c->initrd.timeout_ns, UINT64_C(300000000000));
+	assert_int_equal(c->initrd.attempts, 3);
+	assert_int_equal(c->initrd.on_failure, FAILURE_POWEROFF);
 	a = &c->applications[0];
+	assert_null(a->unit);
+	assert_int_equal(a->disk.kind, DISK_NONE);
 	assert_true(a->measure_static);
 	assert_true(a->measure_dynamic);
 	assert_false(a->raw);
@@ -258,13 +270,84 @@ static const struct {
 	{ "a level that does not exist", TOP "log_level: loud\n" APPS APP,
 	  "c:2: log_level: expected one of error, warning, notice, info, debug, found \"loud\"\n" },
 	{ "an image", TOP APPS "- name: a\n  image: r/a@sha256:00\n",
-	  "c:4: applications[0].image: expected exec, found image, which is not supported by this "
-	  "version\n" },
-	{ "a unit beside a program", TOP APPS APP "  unit: a.service\n",
-	  "c:5: applications[0].unit: expected exec, found unit, which is not supported by this "
-	  "version\n" },
+	  "c:4: applications[0].image: expected exec, unit or disk, found image, which is not "
+	  "supported by this version\n" },
+	{ "a unit beside a program", TOP APPS APP "  unit: a.service\n  files: [/f]\n",
+	  "c:4: applications[0].exec: expected one of exec, unit, disk, found 2 of them\n" },
 	{ "no program", TOP APPS "- name: a\n",
-	  "c:3: applications[0].exec: expected a program and its arguments, found nothing\n" },
+	  "c:3: applications[0].exec: expected a program and its arguments (or unit, or disk), "
+	  "found nothing\n" },
+	{ "a unit of which nothing is measured", TOP APPS "- name: a\n  unit: a.service\n",
+	  "c:3: applications[0].files: expected the unit's program and other files, found "
+	  "nothing\n" },
+	{ "a unit that is no service", TOP APPS UNIT("a.socket"),
+	  "c:4: applications[0].unit: expected NAME.service, NAME of letters, digits, '.', '_', "
+	  "'-', found \"a.socket\"\n" },
+	{ "a unit that is somewhere else", TOP APPS UNIT("../a.service"),
+	  "c:4: applications[0].unit: expected NAME.service, NAME of letters, digits, '.', '_', "
+	  "'-', found \"../a.service\"\n" },
+	{ "a unit without a name", TOP APPS UNIT(".service"),
+	  "c:4: applications[0].unit: expected NAME.service, NAME of letters, digits, '.', '_', "
+	  "'-', found \".service\"\n" },
+	{ "a unit whose user is said here", TOP APPS UNIT("a.service") "  user: u\n",
+	  "c:6: applications[0].user: expected none beside unit, whose own file says it, found "
+	  "one\n" },
+	{ "a secret that a unit cannot be given",
+	  TOP APPS UNIT("a.service") "  stages: 1\n  deliver: {stage_1: credential}\n",
+	  "c:7: applications[0].deliver: expected socket or systemd (LoadCredential=) for a unit, "
+	  "found another\n" },
+	{ "a disk of two kinds", TOP APPS DISK("luks: /d, verity: /d, name: n"),
+	  "c:4: applications[0].disk: expected either luks or verity, found both\n" },
+	{ "a disk of no kind", TOP APPS DISK("name: n"),
+	  "c:4: applications[0].disk: expected either luks or verity, found neither\n" },
+	{ "a disk's relative path", TOP APPS DISK("luks: d, name: n"),
+	  "c:4: applications[0].disk.luks: expected an absolute path, found \"d\"\n" },
+	{ "a disk's name that leads elsewhere", TOP APPS DISK("luks: /d, name: ../n"),
+	  "c:4: applications[0].disk.name: expected a name for /dev/mapper, found \"../n\"\n" },
+	{ "a root hash of a disk that has none", TOP APPS DISK("luks: /d, name: n, root_hash: aa"),
+	  "c:4: applications[0].disk: expected no hash and no root_hash beside luks, found "
+	  "one\n" },
+	{ "verity without a root hash", TOP APPS DISK("verity: /d, name: n, hash: /h"),
+	  "c:4: applications[0].disk: expected hash and root_hash beside verity, found no "
+	  "root_hash\n" },
+	{ "a root hash that is none", TOP APPS DISK("verity: /d, name: n, hash: /h, root_hash: x"),
+	  "c:4: applications[0].disk.root_hash: expected a digest in hex digits, found \"x\"\n" },
+	{ "a disk that is measured while it runs",
+	  TOP APPS DISK("luks: /d, name: n") "  measure: {dynamic: true}\n",
+	  "c:5: applications[0].measure: expected static measurement alone beside disk, found "
+	  "another\n" },
+	{ "a disk with a user", TOP APPS DISK("luks: /d, name: n") "  user: u\n",
+	  "c:5: applications[0].user: expected none beside disk, found one\n" },
+	{ "an address without its network",
+	  TOP "initrd: {network: {interface: e, address: 10.0.2.15}}\n" APPS APP,
+	  "c:2: initrd.network.address: expected ADDRESS/BITS (10.0.2.15/24, fd00::15/64), found "
+	  "\"10.0.2.15\"\n" },
+	{ "a network larger than there are",
+	  TOP "initrd: {network: {interface: e, address: 10.0.2.15/33}}\n" APPS APP,
+	  "c:2: initrd.network.address: expected ADDRESS/BITS (10.0.2.15/24, fd00::15/64), found "
+	  "\"10.0.2.15/33\"\n" },
+	{ "a gateway of another kind",
+	  TOP "initrd: {network: {interface: e, address: 10.0.2.15/24, gateway: \"fd00::1\"}}\n" APPS
+		  APP,
+	  "c:2: initrd.network.gateway: expected an address of the same kind as address, found "
+	  "\"fd00::1\"\n" },
+	{ "an interface that no kernel could name",
+	  TOP "initrd: {network: {interface: a234567890123456, address: 10.0.2.15/24}}\n" APPS APP,
+	  "c:2: initrd.network.interface: expected the name of a network interface, found "
+	  "\"a234567890123456\"\n" },
+	{ "no time for devices", TOP "initrd: {wait: 1ms}\n" APPS APP,
+	  "c:2: initrd.wait: expected a duration (a number with us, ms, s, m, h, d) from 1s to 1h, "
+	  "found \"1ms\"\n" },
+	{ "no end of waiting", TOP "initrd: {timeout: 2d}\n" APPS APP,
+	  "c:2: initrd.timeout: expected a duration (a number with us, ms, s, m, h, d) from 1s to "
+	  "1d, found \"2d\"\n" },
+	{ "no attempt", TOP "initrd: {attempts: 0}\n" APPS APP,
+	  "c:2: initrd.attempts: expected a whole number from 1 to 100, found \"0\"\n" },
+	{ "going on after a failure", TOP "initrd: {on_failure: continue}\n" APPS APP,
+	  "c:2: initrd.on_failure: expected one of poweroff, reboot, shell, found \"continue\"\n" },
+	{ "a root of no file system", TOP "initrd: {root: {device: d, type: a/b}}\n" APPS APP,
+	  "c:2: initrd.root.device: expected an absolute path, found \"d\"\n"
+	  "c:2: initrd.root.type: expected the name of a file system (ext4), found \"a/b\"\n" },
 	{ "a relative program", TOP APPS "- name: a\n  exec: [a, b]\n",
 	  "c:4: applications[0].exec[0]: expected an absolute path, found \"a\"\n" },
 	{ "two of one name", TOP APPS APP APP,
@@ -273,8 +356,8 @@ static const struct {
 	  "c:3: applications[0].name: expected 1 to 64 letters, digits, '.', '_', '-', found "
 	  "\"../a\"\n" },
 	{ "a wrong key", TOP APPS APP "  exce: [/b]\n",
-	  "c:5: applications[0].exce: expected one of the keys name, exec, image, unit, directory, "
-	  "user, group, set_environment, measure, measurement, files, logs, environment, storage, "
+	  "c:5: applications[0].exce: expected one of the keys name, exec, image, unit, disk, "
+	  "directory, user, group, set_environment, measure, measurement, files, logs, environment, storage, "
 	  "time_nodes, stages, deliver, on_refusal, restart, found \"exce\"\n" },
 	{ "nothing measured", TOP APPS APP "  measure: {static: false, dynamic: false}\n",
 	  "c:5: applications[0].measure: expected static or dynamic to be true, found neither\n" },
@@ -377,6 +460,76 @@ static const struct {
 	  "\"ignore\"\n" },
 };
 
+static void the_initrd_and_its_disks_can_be_said(void **state)
+{
+	static const char *const luks[] = {
+		"/usr/sbin/cryptsetup", "open", "--type", "luks2", "--key-file", "-",
+		"--batch-mode", "--tries", "1", "/dev/vda2", "root", NULL,
+	};
+	static const char *const verity[] = { "/usr/sbin/veritysetup", "open", "/dev/vdb", "usr",
+					      "/dev/vdc", "00112233445566778899aabbccddeeff", NULL };
+	static const char text[] = TOP
+		"initrd:\n  modules: [virtio_net, /lib/x.ko]\n  modules_file: /etc/assay/modules\n"
+		"  network: {interface: eth0, address: \"fd00::15/64\", gateway: \"fd00::1\"}\n"
+		"  wait: 5s\n  timeout: 2m\n  attempts: 7\n  on_failure: reboot\n"
+		"  root: {device: /dev/mapper/root, type: ext4, writable: true, init: /lib/init}\n"
+		APPS "- {name: a, disk: {luks: /dev/vda2, name: root}, files: [/etc/assay]}\n"
+		     "- name: b\n  disk: {verity: /dev/vdb, hash: /dev/vdc, name: usr, root_hash: "
+		     "\"00112233445566778899aabbccddeeff\"}\n"
+		     "- {name: c, unit: nginx.service, files: [/usr/sbin/nginx], stages: 1, deliver: "
+		     "{stage_1: systemd}}\n";
+	struct config *c = parsed("text", view_text(text));
+	const struct config_application *a = c->applications;
+
+	(void)state;
+	assert_string_equal(c->initrd.modules[1], "/lib/x.ko");
+	assert_null(c->initrd.modules[2]);
+	assert_string_equal(c->initrd.modules_file, "/etc/assay/modules");
+	assert_string_equal(c->initrd.network.interface, "eth0");
+	assert_string_equal(c->initrd.network.address, "fd00::15/64");
+	assert_string_equal(c->initrd.network.gateway, "fd00::1");
+	assert_int_equal(c->initrd.wait_ns, UINT64_C(5000000000));
+	assert_int_equal(c->initrd.timeout_ns, UINT64_C(120000000000));
+	assert_int_equal(c->initrd.attempts, 7);
+	assert_int_equal(c->initrd.on_failure, FAILURE_REBOOT);
+	assert_string_equal(c->initrd.root.device, "/dev/mapper/root");
+	assert_string_equal(c->initrd.root.type, "ext4");
+	assert_true(c->initrd.root.writable);
+	assert_string_equal(c->initrd.root.init, "/lib/init");
+
+	assert_int_equal(a[0].disk.kind, DISK_LUKS);
+	for (size_t i = 0; i < ARRAY_LEN(luks); i++) {
+		if (luks[i])
+			assert_string_equal(a[0].exec[i], luks[i]);
+		else
+			assert_null(a[0].exec[i]);
+	}
+	assert_true(a[0].measure_static);
+	assert_false(a[0].measure_dynamic);
+	assert_int_equal(a[0].n_nodes, 0);
+	assert_int_equal(a[0].stages, 1);
+	assert_int_equal(config_deliver_of(&a[0], 1), DELIVER_DISK);
+	/* What opens it is measured with what is listed. */
+	assert_string_equal(a[0].target.files[1], "/usr/sbin/cryptsetup");
+
+	assert_int_equal(a[1].disk.kind, DISK_VERITY);
+	for (size_t i = 0; i < ARRAY_LEN(verity) && verity[i]; i++)
+		assert_string_equal(a[1].exec[i], verity[i]);
+	assert_int_equal(a[1].stages, 0);
+
+	assert_string_equal(a[2].unit, "nginx.service");
+	assert_null(a[2].exec);
+	assert_int_equal(a[2].target.n_files, 1);
+	assert_int_equal(config_deliver_of(&a[2], 1), DELIVER_SYSTEMD);
+	config_free(c);
+
+	c = parsed("text",
+		   view_text(TOP "initrd: {root: {device: /d, type: ext4}}\n" APPS APP));
+	assert_false(c->initrd.root.writable);
+	assert_string_equal(c->initrd.root.init, "/sbin/init");
+	config_free(c);
+}
+
 static void wrong_configurations_are_refused_with_their_lines(void **state)
 {
 	(void)state;
@@ -416,6 +569,7 @@ int main(void)
 		cmocka_unit_test(the_documented_configuration_is_one),
 		cmocka_unit_test(defaults_are_the_documented_ones),
 		cmocka_unit_test(every_key_can_be_said),
+		cmocka_unit_test(the_initrd_and_its_disks_can_be_said),
 		cmocka_unit_test(wrong_configurations_are_refused_with_their_lines),
 		cmocka_unit_test(too_many_applications_are_refused),
 	};
