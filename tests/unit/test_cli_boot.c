@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `assay measure boot`, `seal boot` and `unseal boot` as their users meet them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "boot_key.h"
+#include "cleanup.h"
+#include "policy.h"
+#include "tests/support/boot_fixture.h"
+#include "tests/support/swtpm.h"
+
+#define ARGS_MAX 24
+#define ZERO	 "0000000000000000000000000000000000000000000000000000000000000000"
+#define MEASURE	 "/lib/systemd/systemd-measure"
+#define DIRECT	 "measure", "boot", "--kernel", "kernel", "--initrd", "initrd", "--cmdline", "quiet"
+#define UNIFIED	 "measure", "boot", "--uki", "uki"
+#define SEAL	 "seal", "boot", "--uki", "uki"
+
+static char directory[] = P_tmpdir "/assay-test-boot-XXXXXX";
+
+/* Runs a program; what it wrote goes to the files out and err. Returns the exit status. */
+static int run_program(const char *program, const char *const *args)
+{
+	char *argv[ARGS_MAX + 2] = { (char *)program };
+	int status;
+	pid_t child;
+
+	for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
+		argv[i + 1] = (char *)args[i];
+	child = fork();
+	if (child == 0) {
+		int in = open("key", O_RDONLY);
+		int out = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+		int err = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+		if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
+			_exit(126);
+		execv(program, argv);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+#define RUN(...) run_program(ASSAY_PROGRAM, (const char *const[]){ __VA_ARGS__, NULL })
+
+static struct bytes content(const char *name)
+{
+	struct bytes b = BYTES_INIT(1024 * 1024);
+	CLEANUP(cleanup_fd) int fd = open(name, O_RDONLY);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bytes_read_fd(&b, fd), 0);
+	return b;
+}
+
+static bool has(const char *name, const char *text)
+{
+	CLEANUP(bytes_cleanup) struct bytes b = content(name);
+
+	return b.len > 0 && memmem(b.data, b.len, text, strlen(text));
+}
+
+static void write_file(const char *name, struct view v)
+{
+	FILE *f = fopen(name, "wb");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(v.data, 1, v.len, f), v.len);
+	assert_int_equal(fclose(f), 0);
+}
+
+static int start(void **state)
+{
+	struct boot_section sections[BOOT_FIXTURE_UNIFIED];
+	struct bytes kernel, image;
+
+	if (!mkdtemp(directory) || chdir(directory) < 0)
+		return neg_errno();
+	boot_fixture_kernel(&kernel);
+	boot_fixture_unified("quiet", view_text("made initrd"), bytes_view(&kernel), sections);
+	boot_fixture_pe(sections, BOOT_FIXTURE_UNIFIED, &image);
+	write_file("kernel", bytes_view(&kernel));
+	write_file("uki", bytes_view(&image));
+	write_file("initrd", view_text("made initrd"));
+	write_file("cmdline", view_text("quiet"));
+	write_file("osrel", view_text("ID=made\n"));
+	write_file("key", view_text("a key"));
+	bytes_done(&kernel);
+	bytes_done(&image);
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+static int stop(void **state)
+{
+	if (chdir("/") < 0)
+		return neg_errno();
+	return nftw(directory, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* What --policy prints is a policy as it stands, with the values that --json gives. */
+static void the_policy_is_one(void **state)
+{
+	const struct digest *values;
+	char hex[DIGEST_HEX_MAX];
+	struct policy *p = NULL;
+	struct bytes text;
+	char *error = NULL;
+
+	assert_int_equal(RUN(UNIFIED, "--policy", "--application", "payroll", "--pcr", "7=" ZERO),
+			 0);
+	text = content("out");
+	if (policy_parse(bytes_view(&text), "out", &p, &error) != 0)
+		fail_msg("%s", error);
+	assert_string_equal(policy_application(p), "payroll");
+	assert_true(policy_allows_platform(p, "tpm"));
+	assert_int_equal(policy_tpm_bank(p), HASH_SHA256);
+	assert_int_equal(RUN(UNIFIED, "--json", "--pcr", "7=" ZERO), 0);
+	for (unsigned int i = 0; i < BOOT_PCRS; i++) {
+		bool known = i == 4 || i == 7 || i == 9 || i == 11;
+
+		assert_int_equal(policy_tpm_pcr(p, i, &values), known);
+		if (known)
+			assert_true(has("out", digest_hex(&values[0], hex)));
+	}
+	policy_free(p);
+	bytes_done(&text);
+
+	/* The other bank, which the policy then names. */
+	assert_int_equal(RUN(UNIFIED, "--policy", "--bank", "sha384"), 0);
+	text = content("out");
+	assert_int_equal(policy_parse(bytes_view(&text), "out", &p, &error), 0);
+	assert_int_equal(policy_tpm_bank(p), HASH_SHA384);
+	assert_int_equal(policy_tpm_pcr(p, 11, &values), 1);
+	policy_free(p);
+	bytes_done(&text);
+}
+
+static void pcr_11_is_as_systemd_predicts_it(void **state)
+{
+	struct bytes theirs;
+	char *hex;
+
+	if (access(MEASURE, X_OK) != 0) {
+		print_message("skipped: there is no " MEASURE "\n");
+		skip();
+	}
+	assert_int_equal(
+		run_program(MEASURE,
+			    (const char *const[]){ "calculate", "--linux=kernel", "--osrel=osrel",
+						   "--cmdline=cmdline", "--initrd=initrd",
+						   "--bank=sha256", "--phase=:", NULL }),
+		0);
+	theirs = content("out");
+	assert_int_equal(bytes_append_u8(&theirs, 0), 0);
+	hex = strstr((char *)theirs.data, "sha256=");
+	assert_non_null(hex);
+	hex += strlen("sha256=");
+	hex[64] = '\0';
+	assert_int_equal(RUN(UNIFIED), 0);
+	assert_true(has("out", hex));
+	bytes_done(&theirs);
+}
+
+static void memory_decides_pcr_4(void **state)
+{
+	assert_int_equal(RUN(DIRECT), 0);
+	assert_false(has("out", "sha256  4"));
+	assert_true(has("err", "PCR 4 is left out"));
+	assert_true(has("out", "sha256  9"));
+	/* As computed from pesign's digest in test_boot_values.c, over the events. */
+	assert_int_equal(RUN(DIRECT, "--memory", "512"), 0);
+	assert_true(has("out", "2fbdf6ded1beb645dd48134ccb455d5ce4c0add4fce483818ce23f922e6c0b92"));
+	assert_int_equal(RUN(DIRECT, "--memory", "4096"), 0);
+	assert_true(has("out", "8ab22a6f4ced4a016b05bf617e410e1161d3c044a5bab7264cad941de8e6feb9"));
+}
+
+static void all_below_ten_give_the_aggregate(void **state)
+{
+	assert_int_equal(RUN(UNIFIED, "--pcr", "0=" ZERO, "--pcr", "1=" ZERO, "--pcr", "2=" ZERO,
+			     "--pcr", "3=" ZERO, "--pcr", "5=" ZERO, "--pcr", "6=" ZERO, "--pcr",
+			     "7=" ZERO),
+			 0);
+	assert_false(has("out", "boot_aggregate"));
+	assert_int_equal(RUN(UNIFIED, "--pcr", "0=" ZERO, "--pcr", "1=" ZERO, "--pcr", "2=" ZERO,
+			     "--pcr", "3=" ZERO, "--pcr", "5=" ZERO, "--pcr", "6=" ZERO, "--pcr",
+			     "7=" ZERO, "--pcr", "8=" ZERO),
+			 0);
+	assert_true(has("out", "boot_aggregate"));
+	assert_true(has("out", "sha256 10  "));
+}
+
+static const struct {
+	const char *what;
+	const char *args[ARGS_MAX];
+	int status;
+	const char *says; /* on standard error, or with status 0 on standard output */
+} uses[] = {
+	{ "help", { "measure", "boot", "--help" }, 0, "--secure-boot" },
+	{ "nothing to boot", { "measure", "boot" }, 2, "what will be booted?" },
+	{ "a kernel alone", { "measure", "boot", "--kernel", "kernel" }, 2, "needs --initrd" },
+	{ "both kinds", { UNIFIED, "--initrd", "initrd" }, 2, "in it" },
+	{ "memory of an image", { UNIFIED, "--memory", "512" }, 2, "in it" },
+	{ "Secure Boot and QEMU's kernel", { DIRECT, "--secure-boot" }, 2, "--secure-boot is for" },
+	{ "memory that is none", { DIRECT, "--memory", "1G" }, 2, "expected MiB" },
+	{ "a bank that is none", { UNIFIED, "--bank", "md5" }, 2, "--bank: expected" },
+	{ "a bank twice", { UNIFIED, "--bank", "sha256,sha256" }, 2, "each once" },
+	{ "two banks in one policy", { UNIFIED, "--bank", "sha256,sha384", "-p" }, 2, "one bank" },
+	{ "both outputs", { UNIFIED, "--policy", "--json" }, 2, "either --policy or --json" },
+	{ "a value that is predicted", { UNIFIED, "--pcr", "9=" ZERO }, 2, "PCR 9 is predicted" },
+	{ "a value twice", { UNIFIED, "--pcr", "7=" ZERO, "--pcr", "7=" ZERO }, 2, "given twice" },
+	{ "a value too short", { UNIFIED, "--pcr", "7=00" }, 2, "64 hex digits" },
+	{ "a PCR that is none", { UNIFIED, "--pcr", "24=" ZERO }, 2, "expected N=HEX" },
+	{ "a PCR below none", { UNIFIED, "--pcr", "-1=" ZERO }, 2, "expected N=HEX" },
+	{ "no PCR", { UNIFIED, "--pcr", "=" ZERO }, 2, "expected N=HEX" },
+	{ "a name that is none", { UNIFIED, "-p", "--application", "a b\"" }, 2, "not the name" },
+	{ "an argument too many", { UNIFIED, "uki" }, 2, "unexpected argument" },
+	{ "no such image", { "measure", "boot", "--uki", "absent" }, 3, "absent: No such file" },
+	{ "no image", { "measure", "boot", "--uki", "initrd" }, 3, "initrd: it is not a PE image" },
+	{ "a kernel alone as image", { "measure", "boot", "--uki", "kernel" }, 3, ".sdmagic" },
+	{ "a kernel that is none",
+	  { "measure", "boot", "--kernel", "initrd", "--initrd", "initrd", "--cmdline", "a" },
+	  3,
+	  "not a bzImage" },
+	{ "a command line with a newline",
+	  { "measure", "boot", "--kernel", "kernel", "--initrd", "initrd", "--cmdline", "a\n" },
+	  2,
+	  "printable ASCII" },
+	{ "sealing no key", { SEAL, "-o", "x" }, 2, "which key" },
+	{ "sealing to nowhere", { SEAL, "--key", "key" }, 2, "where does it go?" },
+	{ "sealing what is not there",
+	  { SEAL, "--key", "absent", "-o", "x" },
+	  3,
+	  "absent: No such" },
+	{ "sealing too much", { SEAL, "--key", "kernel", "-o", "x" }, 2, "1 to 128 bytes" },
+	{ "sealing to what is not known",
+	  { SEAL, "--key", "key", "-o", "x", "--pcrs", "4,7" },
+	  2,
+	  "PCR 7 is not predicted" },
+	{ "PCRs that are none", { SEAL, "--key", "key", "-o", "x", "--pcrs", "4," }, 2, "--pcrs:" },
+	{ "a handle that is none",
+	  { SEAL, "--key", "key", "--handle", "81000001" },
+	  2,
+	  "--handle:" },
+	{ "a handle past its range",
+	  { SEAL, "--key", "key", "--handle", "0x81800000" },
+	  2,
+	  "--handle:" },
+	{ "no TPM",
+	  { SEAL, "--key", "key", "-o", "x", "--tcti", "swtpm:path=/nonexistent/s" },
+	  3,
+	  "cannot talk to a TPM" },
+	{ "unsealing nothing", { "unseal", "boot" }, 2, "which key?" },
+	{ "unsealing two", { "unseal", "boot", "x", "--handle", "0x81000001" }, 2, "which key?" },
+	{ "a handle without PCRs", { "unseal", "boot", "--handle", "0x81000001" }, 2, "--pcrs" },
+	{ "unsealing what is none", { "unseal", "boot", "initrd" }, 3, "not a TPM 2.0 key file" },
+	{ "unsealing what is not there", { "unseal", "boot", "absent" }, 3, "absent: No such" },
+};
+
+static void wrong_use_is_named(void **state)
+{
+	for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
+		int status = run_program(ASSAY_PROGRAM, uses[i].args);
+
+		if (status != uses[i].status || !has(status ? "err" : "out", uses[i].says))
+			fail_msg("%s: %d", uses[i].what, status);
+		if (access("x", F_OK) == 0)
+			fail_msg("%s: it left a file", uses[i].what);
+	}
+}
+
+/* From the command line to the TPM and back; what refuses when is chip_boot_key's. */
+static void a_key_goes_round(void **state)
+{
+	struct swtpm chip;
+	struct bytes key;
+	int r = swtpm_start("sha256", &chip);
+
+	if (r == -ENOENT) {
+		print_message("skipped: there is no swtpm on this machine\n");
+		skip();
+	}
+	assert_int_equal(r, 0);
+	/* This TPM saw no boot, so it does not open; its PCR 7 alone is as given. */
+	assert_int_equal(RUN(SEAL, "--key", "-", "-o", "sealed", "--tcti", chip.tcti), 0);
+	assert_true(has("err", "sealed to sha256 PCR 4 9 11, and 14"));
+	assert_false(has("sealed", "a key"));
+	assert_int_equal(RUN("unseal", "boot", "sealed", "--tcti", chip.tcti), 1);
+	assert_true(has("err", "PCR 4 is 0000"));
+	key = content("out");
+	assert_int_equal(key.len, 0);
+	bytes_done(&key);
+
+	assert_int_equal(RUN(SEAL, "--key", "key", "-o", "sealed", "--handle", "0x81000007",
+			     "--pcr", "7=" ZERO, "--pcrs", "7", "--tcti", chip.tcti),
+			 0);
+	assert_int_equal(RUN("unseal", "boot", "--handle", "0x81000007", "--pcrs", "7",
+			     "--leave-open", "--tcti", chip.tcti),
+			 0);
+	key = content("out");
+	assert_true(view_is(bytes_view(&key), "a key"));
+	bytes_done(&key);
+	/* Once, where --leave-open is not said. */
+	assert_int_equal(RUN("unseal", "boot", "sealed", "-o", "opened", "--tcti", chip.tcti), 0);
+	key = content("opened");
+	assert_true(view_is(bytes_view(&key), "a key"));
+	bytes_done(&key);
+	assert_int_equal(RUN("unseal", "boot", "sealed", "--tcti", chip.tcti), 1);
+	assert_true(has("err", "the door is closed"));
+	swtpm_stop(&chip);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_policy_is_one),
+		cmocka_unit_test(pcr_11_is_as_systemd_predicts_it),
+		cmocka_unit_test(memory_decides_pcr_4),
+		cmocka_unit_test(all_below_ten_give_the_aggregate),
+		cmocka_unit_test(wrong_use_is_named),
+		cmocka_unit_test(a_key_goes_round),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
