@@ -148,6 +148,60 @@ void target_restart(struct target *t)
 	t->longest_scan_gap_ns = 0;
 }
 
+/* Those that are in it already; what they fork, and what enters it, the eBPF side sees by itself. */
+static int follow_present(struct target *t)
+{
+	CLEANUP(cleanup_mem) pid_t *pids = malloc(TARGET_PROCESSES_MAX * sizeof(*pids));
+	ssize_t n;
+	int r = 0;
+
+	if (!pids)
+		return -ENOMEM;
+	/* Twice: one that was listed may have forked before it was followed. */
+	for (int pass = 0; r == 0 && pass < 2; pass++) {
+		n = cgroup_pids(t->cgroup_fd, pids, TARGET_PROCESSES_MAX);
+		if (n < 0)
+			return (int)n;
+		for (ssize_t i = 0; r == 0 && i < n && i < TARGET_PROCESSES_MAX; i++) {
+			if (!follow_has(t->follow, t->slot, pids[i]))
+				r = follow_add_root(t->follow, t->slot, pids[i]);
+			if (r == -ESRCH)
+				r = 0;
+		}
+	}
+	return r;
+}
+
+int target_adopt(struct target *t, int cgroup_fd, const char *path)
+{
+	CLEANUP(cleanup_mem) char *own_path = strdup(path);
+	CLEANUP(cleanup_fd) int fd = fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 3);
+	uint64_t id;
+	int r;
+
+	if (!own_path)
+		return -ENOMEM;
+	if (fd < 0)
+		return neg_errno();
+	r = cgroup_id(fd, &id);
+	if (r < 0)
+		return r;
+	target_restart(t);
+	cleanup_fd(&t->cgroup_fd);
+	t->cgroup_fd = TAKE_FD(fd);
+	free(t->cgroup_path);
+	t->cgroup_path = TAKE(own_path);
+	t->cgroup_id = id;
+	if (!t->follow)
+		return 0;
+	/* A slot has one cgroup as long as it lives. */
+	follow_slot_free(t->follow, t->slot);
+	r = follow_slot_new(t->follow, &t->slot);
+	if (r == 0)
+		r = follow_attach_cgroup(t->follow, t->slot, t->cgroup_fd, t->cgroup_id);
+	return r < 0 ? r : follow_present(t);
+}
+
 int target_read(int proc_fd, const char *name, struct bytes *b)
 {
 	CLEANUP(cleanup_fd) int fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC);

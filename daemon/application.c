@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "application_run.h"
+#include "application_unit.h"
 #include "boot.h"
 #include "channel.h"
 #include "cleanup.h"
@@ -240,6 +241,7 @@ void application_round_ended(struct application *a, struct round *round, int r)
 {
 	bool is_static = a->state == APPLICATION_MEASURING;
 	uint32_t stage = round ? round_stage(round) : 0;
+	char unit[APPLICATION_NAME_MAX + 1];
 
 	a->round = NULL;
 	if (is_static)
@@ -248,7 +250,7 @@ void application_round_ended(struct application *a, struct round *round, int r)
 		dynamic_round_ended(a, round, r);
 	app_socket_notify(a->daemon->socket, a->index);
 	if (a->daemon->credentials)
-		deliver_socket_notify(a->daemon->credentials, name_of(a));
+		deliver_socket_notify(a->daemon->credentials, application_unit_name(a, unit));
 	if (r == 0 && (stage > 0 || is_static))
 		app_socket_event(a->daemon->socket, a->index, stage, a->refused ? -EACCES : 0,
 				 a->verdict);
@@ -374,6 +376,8 @@ void application_free(struct application *a)
 		return;
 	if (a->gone_timer && a->retry_timer)
 		application_run_clear(a);
+	if (a->unit.look)
+		event_free(a->unit.look);
 	schedule_free(a->schedule);
 	queue_done(&a->queue);
 	target_free(a->target);

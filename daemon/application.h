@@ -50,6 +50,13 @@ struct application {
 	struct launch *launch;
 	struct launch_user user;
 	bool user_known;
+	struct {
+		struct event *look;
+		bool entered;  /* its first process waited for assayd */
+		bool followed; /* its cgroup is the target's */
+		unsigned int empty_looks, unanswered;
+		struct unit_question *question; /* to systemd */
+	} unit; /* application_unit.h */
 	struct disk *disk; /* being opened */
 	bool disk_open;	   /* it was, by this assayd: once is enough */
 	struct deliver_files *files;

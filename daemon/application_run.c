@@ -3,12 +3,14 @@
 #include "application_run.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 
 #include <openssl/rand.h>
 
+#include "application_unit.h"
 #include "batch.h"
 #include "boot.h"
 #include "cleanup.h"
@@ -57,6 +59,7 @@ void application_run_clear(struct application *a)
 	}
 	a->secrets = NULL;
 	deliver_files_close(TAKE(a->files));
+	application_unit_clear(a);
 	launch_free(TAKE(a->launch));
 	disk_free(TAKE(a->disk));
 	measured_free(TAKE(a->measured));
@@ -90,9 +93,8 @@ void application_run_failed(struct application *a, const char *why)
 		boot_disk_failed(a->daemon->boot, a, why);
 }
 
-static int check_measured(void *arg)
+int application_run_check(struct application *a)
 {
-	struct application *a = arg;
 	CLEANUP(cleanup_mem) char *path = NULL;
 	int r;
 
@@ -104,6 +106,11 @@ static int check_measured(void *arg)
 			  name_of(a), path ? path : "a measured file",
 			  r == -ESTALE ? "it changed" : strerror(-r));
 	return r;
+}
+
+static int check_measured(void *arg)
+{
+	return application_run_check(arg);
 }
 
 static int open_collectors(struct application *a)
@@ -152,15 +159,16 @@ void application_run_delivered(struct application *a, bool at_start)
 	}
 }
 
-static void on_started(void *arg)
+void application_run_started(struct application *a)
 {
-	struct application *a = arg;
+	const char *unit = a->config->unit;
 	int r;
 
 	a->target->started_boottime_ns = schedule_boottime_ns();
 	a->target->started_realtime_ns = schedule_realtime_ns();
 	if (a->measured)
-		log_step("A8", name_of(a), "started, pid %d%s", (int)a->target->root_pid,
+		log_step("A8", name_of(a), "started%s%s, pid %d%s", unit ? " by systemd as " : "",
+			 unit ? unit : "", (int)a->target->root_pid,
 			 a->secrets ? ", with its secrets" : "");
 	if (a->config->measure_dynamic)
 		log_step("B2", name_of(a), "runs as pid %d, its socket is %s",
@@ -179,6 +187,11 @@ static void on_started(void *arg)
 	}
 }
 
+static void on_started(void *arg)
+{
+	application_run_started(arg);
+}
+
 static void on_start_failed(void *arg, const char *step, int error)
 {
 	struct application *a = arg;
@@ -188,7 +201,7 @@ static void on_start_failed(void *arg, const char *step, int error)
 	application_run_failed(a, step);
 }
 
-static void run_ended(struct application *a)
+void application_run_ended(struct application *a)
 {
 	schedule_stop(a->schedule);
 	if (a->round)
@@ -199,7 +212,8 @@ static void run_ended(struct application *a)
 	app_socket_notify(a->daemon->socket, a->index);
 	if (a->daemon->stopping)
 		return;
-	if (a->config->restart && !a->refused)
+	/* systemd may start its unit again at any time. */
+	if ((a->config->restart || a->config->unit) && !a->refused)
 		application_retry_in(a, RESTART_SECONDS);
 }
 
@@ -213,7 +227,7 @@ void application_run_on_gone(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	log_notice("%s: its last process ended", name_of(a));
-	run_ended(a);
+	application_run_ended(a);
 }
 
 static void on_exited(void *arg, int status)
@@ -234,7 +248,7 @@ static void on_exited(void *arg, int status)
 		event_add(a->gone_timer, &second);
 		return;
 	}
-	run_ended(a);
+	application_run_ended(a);
 }
 
 /* Descriptor of what will be executed: the one that was measured. */
@@ -372,7 +386,7 @@ static void on_disk_opened(void *arg, const char *why)
 	if (s)
 		application_delivered(a, s->stage, s->name, getpid(), "disk");
 	a->disk_open = true;
-	run_ended(a);
+	application_run_ended(a);
 	boot_disk_opened(a->daemon->boot);
 }
 
@@ -391,7 +405,7 @@ static void open_the_disk(struct application *a)
 		}
 	}
 	why = "its program is not as it was measured";
-	r = check_measured(a);
+	r = application_run_check(a);
 	if (r == 0)
 		r = open_program(a, &program);
 	if (r == 0)
@@ -414,6 +428,10 @@ void application_run_start(struct application *a)
 	if (a->config->measure_dynamic)
 		log_step("B1", name_of(a), "ready: %zu kinds of time node, %u stages",
 			 a->config->n_nodes, a->config->stages);
+	if (a->config->unit) {
+		application_unit_begin(a);
+		return;
+	}
 	r = launch(a, &step);
 	if (r < 0)
 		on_start_failed(a, step, r);
@@ -430,7 +448,8 @@ static void measure_static(struct application *a)
 	};
 
 	a->state = APPLICATION_MEASURING;
-	log_step("A1", name_of(a), "found: %s", a->config->exec[0]);
+	log_step("A1", name_of(a), "found: %s",
+		 a->config->unit ? a->config->unit : a->config->exec[0]);
 	round_start(a, &in);
 }
 
@@ -472,6 +491,9 @@ void application_stop(struct application *a, enum launch_stop how)
 		r = target_kill(a->target);
 	else if (a->launch)
 		launch_stop(a->launch, how);
+	else if (a->config->unit && target_has(a->target, a->target->root_pid) &&
+		 kill(a->target->root_pid, SIGTERM) < 0 && errno != ESRCH)
+		r = neg_errno(); /* what else is to end with its main process systemd knows */
 	if (r < 0)
 		log_error("%s: its processes cannot be ended: %s", name_of(a), strerror(-r));
 }

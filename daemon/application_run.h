@@ -15,6 +15,15 @@ void application_run_failed(struct application *a, const char *why);
 /* A8, B2: executes the program, with the secrets that are delivered at the start. */
 void application_run_start(struct application *a);
 
+/* It runs as target.root_pid: delivered to, and from here on measured at its time nodes. */
+void application_run_started(struct application *a);
+
+/* Its last process ended. */
+void application_run_ended(struct application *a);
+
+/* Are the measured files as they were? -ESTALE: no, which was said. */
+MUST_CHECK int application_run_check(struct application *a);
+
 /* Writes released secrets into the credential files, where the configuration wants any. */
 MUST_CHECK int application_run_deliver(struct application *a);
 

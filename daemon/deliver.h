@@ -96,9 +96,10 @@ struct deliver_socket_ops {
 	/*
 	 * 0 and the secret, lent until the call after it returns; -EAGAIN: not yet, ask again after
 	 * deliver_socket_notify; anything else: the connection is closed without an answer.
-	 * application is a unit's name without ".service" and may be none of ours.
+	 * application is a unit's name without ".service" and may be none of ours; pid is of
+	 * systemd's process that asks.
 	 */
-	int (*get)(void *arg, const char *application, const char *name,
+	int (*get)(void *arg, const char *application, const char *name, pid_t pid,
 		   struct deliver_secret *ret);
 	/* It was handed to systemd (pid). */
 	void (*delivered)(void *arg, const char *application, uint32_t stage, const char *name,

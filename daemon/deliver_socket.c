@@ -110,7 +110,7 @@ static int answer(struct deliver_socket *s, const struct waiting *w)
 	struct deliver_secret secret;
 	struct view v;
 
-	r = s->ops->get(s->arg, w->application, w->name, &secret);
+	r = s->ops->get(s->arg, w->application, w->name, w->pid, &secret);
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0) {

@@ -14,6 +14,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "application.h"
+#include "application_unit.h"
 #include "boot.h"
 #include "channel.h"
 #include "cleanup.h"
@@ -86,6 +87,9 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 	sd_notify(0, "STOPPING=1");
 	d->stopping = true;
 	for (size_t i = 0; i < d->n_applications; i++) {
+		/* systemd's own are systemd's to end. */
+		if (d->applications[i]->config->unit)
+			continue;
 		application_stop(d->applications[i], LAUNCH_STOP_ASK);
 		running = running || target_populated(d->applications[i]->target);
 	}
@@ -102,7 +106,8 @@ static void on_beat(evutil_socket_t fd, short what, void *arg)
 	if (!d->stopping)
 		return;
 	for (size_t i = 0; i < d->n_applications; i++)
-		running = running || target_populated(d->applications[i]->target);
+		running = running || (!d->applications[i]->config->unit &&
+				      target_populated(d->applications[i]->target));
 	if (!running)
 		event_base_loopexit(d->base, NULL);
 }
@@ -360,6 +365,12 @@ static int end_survivors(struct daemon *d)
 		bool populated = false;
 		int r;
 
+		if (d->config->applications[i].unit &&
+		    application_unit_runs(d, d->config->applications[i].unit)) {
+			log_warning("%s: it runs already, and nobody watched it", name);
+			d->survivors[d->n_survivors++] = (char *)name;
+			continue;
+		}
 		r = cgroup_make(d->cgroup_fd, name, &fd);
 		if (r != -EEXIST)
 			continue;
@@ -521,6 +532,8 @@ static void end_applications(struct daemon *d)
 	for (size_t i = 0; i < d->n_applications; i++) {
 		struct target *t = d->applications[i]->target;
 
+		if (d->applications[i]->config->unit)
+			continue;
 		if (target_populated(t) && target_kill(t) < 0)
 			log_error("%s: its processes could not be ended",
 				  d->applications[i]->config->name);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "application.h"
+#include "application_unit.h"
 #include "log.h"
 #include "monitor.h"
 
@@ -158,15 +159,33 @@ const struct app_socket_ops requests_ops = {
 	.foreign = foreign,
 };
 
-static int credential_get(void *arg, const char *application, const char *name,
+/* The application whose unit it is. */
+static struct application *find_unit(struct daemon *d, const char *unit)
+{
+	char own[APPLICATION_NAME_MAX + 1];
+
+	for (size_t i = 0; i < d->n_applications; i++) {
+		if (strcmp(application_unit_name(d->applications[i], own), unit) == 0)
+			return d->applications[i];
+	}
+	return NULL;
+}
+
+static int credential_get(void *arg, const char *unit, const char *name, pid_t pid,
 			  struct deliver_secret *ret)
 {
-	struct application *a = monitor_application(arg, application);
+	struct application *a = find_unit(arg, unit);
 	const struct application_secret *s;
 	const char *why;
+	int r;
 
 	if (!a)
 		return -ENOENT;
+	if (a->config->unit && !a->refused) {
+		r = application_unit_enter(a, pid);
+		if (r < 0)
+			return r;
+	}
 	s = find_secret(a, name, 0);
 	if (!s)
 		return a->state == APPLICATION_WAITING || a->state == APPLICATION_MEASURING
@@ -178,10 +197,10 @@ static int credential_get(void *arg, const char *application, const char *name,
 	return 0;
 }
 
-static void credential_delivered(void *arg, const char *application, uint32_t stage,
-				 const char *name, pid_t pid)
+static void credential_delivered(void *arg, const char *unit, uint32_t stage, const char *name,
+				 pid_t pid)
 {
-	struct application *a = monitor_application(arg, application);
+	struct application *a = find_unit(arg, unit);
 
 	if (a)
 		application_delivered(a, stage, name, pid, "systemd");

@@ -12,6 +12,7 @@
 #include "cleanup.h"
 #include "hpke.h"
 #include "log.h"
+#include "unit.h"
 #include "violation_log.h"
 
 /* What HPKE binds a sealed secret to, besides the Claims: docs/protocol.md, "Release". */
@@ -114,18 +115,32 @@ static int measure_files(void *arg)
 	struct round *r = arg;
 	const struct config_application *c = r->app->config;
 	struct measure_options options = { .dependencies = true };
+	struct unit_files unit = { 0 }; /* what says how systemd starts it */
 	const char **paths;
 	size_t n = 0;
 	int e;
 
-	paths = calloc(c->target.n_files + 1, sizeof(*paths));
-	if (!paths)
+	if (c->unit) {
+		e = unit_files("", c->unit, &unit);
+		if (e < 0) {
+			r->measured_path = strdup(c->unit);
+			return e;
+		}
+	}
+	paths = calloc(c->target.n_files + 1 + unit.n, sizeof(*paths));
+	if (!paths) {
+		unit_files_done(&unit);
 		return -ENOMEM;
-	paths[n++] = c->exec[0];
+	}
+	if (c->exec)
+		paths[n++] = c->exec[0];
 	for (size_t i = 0; i < c->target.n_files; i++)
 		paths[n++] = c->target.files[i];
+	for (size_t i = 0; i < unit.n; i++)
+		paths[n++] = unit.paths[i];
 	e = measure_paths(paths, n, &options, &r->measured, &r->measured_path);
 	free(paths);
+	unit_files_done(&unit);
 	return e;
 }
 

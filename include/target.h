@@ -97,6 +97,13 @@ MUST_CHECK int target_new(const struct target_config *config, int parent_fd,
 /* The cgroup is removed where it is empty by now. Accepts NULL. */
 void target_free(struct target *t);
 
+/*
+ * From here on the cgroup (another one's: systemd's of a unit, path for people) is the target's, with
+ * the processes that are in it by now, as at the begin of a run. It is not removed in the end. The
+ * slot is another one afterwards. cgroup_fd is lent for the call. Errors of the kernel.
+ */
+MUST_CHECK int target_adopt(struct target *t, int cgroup_fd, const char *path);
+
 /* Forgets the processes of the previous run; the cgroup must be empty. */
 void target_restart(struct target *t);
 

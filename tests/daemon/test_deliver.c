@@ -36,7 +36,8 @@ struct fixture {
 	pid_t pid;
 };
 
-static int get(void *arg, const char *application, const char *name, struct deliver_secret *ret)
+static int get(void *arg, const char *application, const char *name, pid_t pid,
+	       struct deliver_secret *ret)
 {
 	struct fixture *f = arg;
 
