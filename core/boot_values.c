@@ -294,8 +294,9 @@ int boot_values_ima(struct boot_values *v)
 	static const char name[] = "boot_aggregate";
 	const char *alg = hash_name(v->alg);
 	struct digest aggregate, entry;
-	uint8_t first[4] = { 0 }, second[4] = { sizeof(name) };
-	struct view parts[6];
+	const uint8_t second[4] = { sizeof(name) }, no_signature[4] = { 0 };
+	uint8_t first[4] = { 0 };
+	struct view parts[7];
 	int r;
 
 	r = boot_values_aggregate(v, &aggregate);
@@ -310,6 +311,7 @@ int boot_values_ima(struct boot_values *v)
 	parts[3] = digest_view(&aggregate);
 	parts[4] = view_of(second, sizeof(second));
 	parts[5] = view_of(name, sizeof(name));
+	parts[6] = view_of(no_signature, sizeof(no_signature));
 	r = digest_of_parts(v->alg, parts, ARRAY_LEN(parts), &entry);
 	if (r < 0)
 		return r;

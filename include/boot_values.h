@@ -72,8 +72,8 @@ MUST_CHECK int boot_values_unified(struct view image, bool secure_boot, enum has
 MUST_CHECK int boot_values_aggregate(const struct boot_values *v, struct digest *ret);
 
 /*
- * PCR 10 into v where IMA measured nothing but boot_aggregate (template ima-ng): the kernel has no
- * IMA policy. -ENODATA as above.
+ * PCR 10 into v where IMA measured nothing but boot_aggregate: the kernel has no IMA policy. Template
+ * ima-sig, the kernel's default where it can check signatures, as Debian's. -ENODATA as above.
  */
 MUST_CHECK int boot_values_ima(struct boot_values *v);
 

@@ -321,17 +321,50 @@ static void images_whose_values_are_not_known_are_refused(void **state)
 
 static void a_list_of(struct view data, struct bytes *ret)
 {
-	static const char template[] = "ima-ng";
+	static const char template[] = "ima-sig";
 	struct digest d;
 
 	*ret = BYTES_INIT(4096);
 	assert_int_equal(digest_of(HASH_SHA1, data, &d), 0);
 	assert_int_equal(bytes_append(ret, (uint8_t[]){ 10, 0, 0, 0 }, 4), 0);
 	assert_int_equal(bytes_append_view(ret, digest_view(&d)), 0);
-	assert_int_equal(bytes_append(ret, (uint8_t[]){ 6, 0, 0, 0 }, 4), 0);
+	assert_int_equal(bytes_append(ret, (uint8_t[]){ 7, 0, 0, 0 }, 4), 0);
 	assert_int_equal(bytes_append_text(ret, template), 0);
 	assert_int_equal(bytes_append(ret, (uint8_t[]){ (uint8_t)data.len, 0, 0, 0 }, 4), 0);
 	assert_int_equal(bytes_append_view(ret, data), 0);
+}
+
+/*
+ * A virtual machine of QEMU 7.2 with OVMF 2022.11-6+deb12u2 and Linux 6.1.0-56-cloud-amd64, without
+ * an IMA policy: its PCRs 0 to 9, what its kernel logged as boot_aggregate, and its PCR 10.
+ */
+static const char *const machine[] = {
+	"d57b9ba9e61e694676b8e5d5ffdf950a21d06bd8f02f8a83fe62bb8d4f0d904a",
+	"8e9d1fe23131f12d6a523e9c32eb3223d4dc25e14eb5fd60163e7ba8de0f248c",
+	"3d458cfe55cc03ea1f443f1562beec8df51c75e14a9fcf9a7234a13f198e7969",
+	"3d458cfe55cc03ea1f443f1562beec8df51c75e14a9fcf9a7234a13f198e7969",
+	"7c1d4984f153331a652840f6e86e1bfec112f727cb0655f22addb13d2b50be41",
+	"a5ceb755d043f32431d63e39f5161464620a3437280494b5850dc1b47cc074e0",
+	"3d458cfe55cc03ea1f443f1562beec8df51c75e14a9fcf9a7234a13f198e7969",
+	"65caf8dd1e0ea7a6347b635d2b379c93b9a1351edc2afc3ecda700e534eb3068",
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"73cc9d89bc84d04c1d0c35e0fdda308666d21a65ad92731aadd698eb19caa1c4",
+};
+#define MACHINE_AGGREGATE "4b36d7b4a9ad842a7a381f701d429bc980357007e56b8605c8fc771ef1eff92e"
+#define MACHINE_PCR_10	  "104d1d675a8f6c63c93641c19c9b07083873bc336ecfb1dc18697befd0b39b4b"
+
+static void a_machine_had_this_aggregate(void **state)
+{
+	struct boot_values v = { .alg = HASH_SHA256, .known = 0x3ff };
+	struct digest aggregate;
+	char hex[DIGEST_HEX_MAX];
+
+	for (unsigned int i = 0; i < ARRAY_LEN(machine); i++)
+		v.pcr[i] = of_hex(machine[i]);
+	assert_int_equal(boot_values_aggregate(&v, &aggregate), 0);
+	assert_string_equal(digest_hex(&aggregate, hex), MACHINE_AGGREGATE);
+	assert_int_equal(boot_values_ima(&v), 0);
+	assert_string_equal(digest_hex(&v.pcr[10], hex), MACHINE_PCR_10);
 }
 
 /* Against what reads the kernel's lists. */
@@ -359,6 +392,7 @@ static void the_aggregate_begins_imas_list(void **state)
 	assert_int_equal(bytes_append_view(&data, digest_view(&aggregate)), 0);
 	assert_int_equal(bytes_append(&data, (uint8_t[]){ 15, 0, 0, 0 }, 4), 0);
 	assert_int_equal(bytes_append(&data, "boot_aggregate", 15), 0);
+	assert_int_equal(bytes_append(&data, (uint8_t[]){ 0, 0, 0, 0 }, 4), 0);
 	a_list_of(bytes_view(&data), &list);
 	assert_int_equal(boot_values_ima(&v), 0);
 	if (ima_replay(bytes_view(&list), IMA_PCR, HASH_SHA256, &v.pcr[10], &replay, &why) != 0)
@@ -379,6 +413,7 @@ int main(void)
 		cmocka_unit_test(kernels_that_do_not_measure_are_refused),
 		cmocka_unit_test(command_lines_that_may_change_are_refused),
 		cmocka_unit_test(images_whose_values_are_not_known_are_refused),
+		cmocka_unit_test(a_machine_had_this_aggregate),
 		cmocka_unit_test(the_aggregate_begins_imas_list),
 	};
 
