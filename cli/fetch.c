@@ -82,6 +82,9 @@ static void take_chain(struct answer *a, const char *value, size_t len)
 	int decoded_len = 0;
 	char *decoded;
 
+	/* A length of zero would have curl look for the end itself, which a header line has none of. */
+	if (len == 0)
+		return;
 	if (len > FETCH_CHAIN_MAX) {
 		a->too_large = true;
 		return;

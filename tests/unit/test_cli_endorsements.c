@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "tests/support/endorsement_scene.h"
 #include "tests/support/snp_fixture.h"
 
 /*
@@ -30,55 +28,18 @@
 static struct snp_fixture_keys keys;
 
 struct scene {
-	char directory[256];
+	struct endorsement_scene at;
 	struct snp_fixture amd;
-	pid_t server;
-	int port;
 };
-
-/* Exit status; "DIR" in the command is the scene's directory, "KDS" its service. */
-static int run(const struct scene *s, const char *command)
-{
-	char whole[2048] = "", *to = whole;
-	int status;
-
-	for (const char *at = command; *at; at++) {
-		size_t left = sizeof(whole) - (size_t)(to - whole);
-
-		if (strncmp(at, "DIR", 3) == 0)
-			to += snprintf(to, left, "%s", s->directory), at += 2;
-		else if (strncmp(at, "KDS", 3) == 0)
-			to += snprintf(to, left, "http://127.0.0.1:%d", s->port), at += 2;
-		else if (strncmp(at, "assay ", 6) == 0)
-			to += snprintf(to, left, "%s ", ASSAY_PROGRAM), at += 5;
-		else
-			*to++ = *at;
-		assert_true(to < whole + sizeof(whole) - 1);
-	}
-	*to = '\0';
-	status = system(whole);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
 
 static void expect(const struct scene *s, int status, const char *command)
 {
-	int got = run(s, command);
-
-	if (got != status)
-		fail_msg("%s: %d, not %d", command, got, status);
+	endorsement_scene_expect(&s->at, status, command);
 }
 
-static void write_file(const struct scene *s, const char *name, const void *data, size_t len)
+static void answer(const struct scene *s, const char *answers)
 {
-	char path[320];
-	FILE *f;
-
-	snprintf(path, sizeof(path), "%s/%s", s->directory, name);
-	f = fopen(path, "w");
-	assert_non_null(f);
-	assert_int_equal(fwrite(data, 1, len, f), len);
-	assert_int_equal(fclose(f), 0);
+	endorsement_scene_answer(&s->at, answers);
 }
 
 static void write_x509(const struct scene *s, const char *name, X509 *x)
@@ -86,7 +47,7 @@ static void write_x509(const struct scene *s, const char *name, X509 *x)
 	unsigned char *der = NULL;
 	int len = i2d_X509(x, &der);
 
-	write_file(s, name, der, (size_t)len);
+	endorsement_scene_write(&s->at, name, view_of(der, (size_t)len));
 	OPENSSL_free(der);
 }
 
@@ -104,41 +65,9 @@ static void write_crl(struct scene *s, const char *name, X509 *revoked, const ch
 		ASN1_TIME_free(t);
 	}
 	len = i2d_X509_CRL(crl, &der);
-	write_file(s, name, der, (size_t)len);
+	endorsement_scene_write(&s->at, name, view_of(der, (size_t)len));
 	OPENSSL_free(der);
 	X509_CRL_free(crl);
-}
-
-static void start_server(struct scene *s)
-{
-	char text[16] = "";
-	int fds[2];
-
-	assert_int_equal(pipe(fds), 0);
-	s->server = fork();
-	assert_true(s->server >= 0);
-	if (s->server == 0) {
-		dup2(fds[1], STDOUT_FILENO);
-		close(fds[0]);
-		close(fds[1]);
-		execlp("python3", "python3", SERVER, s->directory, NULL);
-		_exit(127);
-	}
-	close(fds[1]);
-	for (size_t n = 0; n + 1 < sizeof(text) && !strchr(text, '\n'); n++)
-		assert_int_equal(read(fds[0], text + n, 1), 1);
-	close(fds[0]);
-	s->port = atoi(text);
-	assert_true(s->port > 0);
-}
-
-/* What the service answers, as JSON without the outer braces. */
-static void answer(struct scene *s, const char *answers)
-{
-	char text[2048];
-
-	snprintf(text, sizeof(text), "{%s}", answers);
-	write_file(s, "answers.json", text, strlen(text));
 }
 
 #define GOOD                                                                                       \
@@ -150,13 +79,12 @@ static int scene_open(void **state)
 	struct scene *s = calloc(1, sizeof(*s));
 
 	assert_non_null(s);
-	snprintf(s->directory, sizeof(s->directory), "%s/assay-cli-endorsements-XXXXXX",
-		 getenv("TMPDIR") ? getenv("TMPDIR") : P_tmpdir);
-	assert_non_null(mkdtemp(s->directory));
+	endorsement_scene_open(&s->at);
 	snp_fixture_init(&s->amd, &keys, "Milan");
 	snp_fixture_certify(&s->amd, &s->amd.vcek);
 	snp_fixture_sign(&s->amd, s->amd.vcek.key);
-	write_file(s, "report.bin", s->amd.report, sizeof(s->amd.report));
+	endorsement_scene_write(&s->at, "report.bin",
+				view_of(s->amd.report, sizeof(s->amd.report)));
 	write_x509(s, "vcek.der", s->amd.vcek.x);
 	write_x509(s, "ask.der", s->amd.ask);
 	write_x509(s, "ark.der", s->amd.ark);
@@ -166,7 +94,7 @@ static int scene_open(void **state)
 	       "(openssl x509 -inform DER -in DIR/ask.der; openssl x509 -inform DER -in DIR/ark.der)"
 	       " >DIR/chain.pem");
 	answer(s, GOOD);
-	start_server(s);
+	endorsement_scene_serve(&s->at);
 	*state = s;
 	return 0;
 }
@@ -174,12 +102,9 @@ static int scene_open(void **state)
 static int scene_close(void **state)
 {
 	struct scene *s = *state;
-	int status;
 
-	kill(s->server, SIGKILL);
-	assert_int_equal(waitpid(s->server, &status, 0), s->server);
 	snp_fixture_done(&s->amd);
-	expect(s, 0, "rm -rf DIR");
+	endorsement_scene_close(&s->at);
 	free(s);
 	return 0;
 }
