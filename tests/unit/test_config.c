@@ -103,6 +103,7 @@ static void defaults_are_the_documented_ones(void **state)
 	assert_int_equal(c->chip.pcrs, 0x3ff | 1 << 11);
 	assert_int_equal(c->chip.runtime_pcr, 15);
 	assert_null(c->chip.event_log);
+	assert_null(c->ima_log);
 	assert_null(c->chip.key);
 	assert_int_equal(c->chip.timeout_ms, 0);
 	assert_null(c->chip.tee_event_log);
@@ -159,8 +160,7 @@ static void every_key_can_be_said(void **state)
 		"verifier: {listen: 0.0.0.0:7444, ca: /ca, name: v.example}\n"
 		"attester: soft\nsoft: {key: /k}\n"
 		"tpm: {tcti: \"swtpm:path=/s\", bank: sha384, pcrs: [23], runtime_pcr: 8, "
-		"event_log: "
-		"/e}\n"
+		"event_log: /e, ima_log: none}\n"
 		"tee: {timeout: 2500ms, event_log: /ccel, endorsements: [/hsk, /cek]}\n"
 		"socket: /s\ncredential_socket: /c\nruntime_directory: /r\nstate_directory: /t\n"
 		"cgroup: /g\nnet_user: n\nqueue: 7\nlog_level: debug\n"
@@ -185,6 +185,7 @@ static void every_key_can_be_said(void **state)
 	assert_int_equal(c->chip.pcrs, 1 << 23);
 	assert_int_equal(c->chip.runtime_pcr, 8);
 	assert_string_equal(c->chip.event_log, "/e");
+	assert_string_equal(c->ima_log, "none");
 	assert_int_equal(c->chip.timeout_ms, 2500);
 	assert_string_equal(c->chip.tee_event_log, "/ccel");
 	assert_string_equal(c->chip.tee_endorsements[1], "/cek");
@@ -263,6 +264,8 @@ static const struct {
 	  "c:2: tee.endorsements[1]: expected an absolute path, found \"b\"\n" },
 	{ "a runtime PCR that can be reset", TOP "tpm: {runtime_pcr: 16}\n" APPS APP,
 	  "c:2: tpm.runtime_pcr: expected a whole number from 0 to 15, found \"16\"\n" },
+	{ "a list of IMA at a relative path", TOP "tpm: {ima_log: list}\n" APPS APP,
+	  "c:2: tpm.ima_log: expected an absolute path, found \"list\"\n" },
 	{ "a PCR that does not exist", TOP "tpm: {pcrs: [1, 24]}\n" APPS APP,
 	  "c:2: tpm.pcrs[1]: expected a whole number from 0 to 23, found \"24\"\n" },
 	{ "a queue of nothing", TOP "queue: 0\n" APPS APP,
