@@ -174,6 +174,8 @@ static void on_node(void *arg, const struct schedule_node *node)
 		.report_every = node->config->report_every,
 	};
 
+	if (a->config->unit && application_unit_ending(a))
+		return;
 	if (in.node == ASSAY__TIME_NODE__KIND__STAGE) {
 		if (a->stage_wanted == 0)
 			return;

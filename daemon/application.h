@@ -51,7 +51,8 @@ struct application {
 	struct launch_user user;
 	bool user_known;
 	struct {
-		struct event *look;
+		struct event *look, *main_exit;
+		int main_fd; /* of its main process, with main_exit */
 		bool entered;  /* its first process waited for assayd */
 		bool followed; /* its cgroup is the target's */
 		unsigned int empty_looks, unanswered;

@@ -2,8 +2,10 @@
 #include "application_unit.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 #include "application_run.h"
@@ -116,10 +118,72 @@ static void run_is_wrong(struct application *a, int error)
 	application_run_failed(a, "it is not as it was measured");
 }
 
+/* Nobody is in it, or it is not there any more. */
+static bool is_empty(struct application *a)
+{
+	bool populated;
+	int r = cgroup_populated(a->target->cgroup_fd, &populated);
+
+	return r == 0 ? !populated : r == -ENOENT || r == -ENODEV;
+}
+
+static void unit_ended(struct application *a)
+{
+	log_notice("%s: %s has ended", name_of(a), a->config->unit);
+	application_run_ended(a);
+}
+
+bool application_unit_ending(const struct application *a)
+{
+	struct pollfd p = { .fd = a->unit.main_fd, .events = POLLIN };
+
+	return a->unit.main_exit && poll(&p, 1, 0) > 0;
+}
+
+static void on_main_exit(evutil_socket_t fd, short what, void *arg)
+{
+	struct application *a = arg;
+
+	schedule_stop(a->schedule);
+	if (is_empty(a))
+		unit_ended(a);
+}
+
+static void forget_main(struct application *a)
+{
+	if (a->unit.main_exit)
+		event_free(a->unit.main_exit);
+	if (a->unit.main_fd > 0)
+		close(a->unit.main_fd);
+	a->unit.main_exit = NULL;
+	a->unit.main_fd = -1;
+}
+
+static int watch_main_process(struct application *a, pid_t pid)
+{
+	a->unit.main_fd = pidfd_open(pid, 0);
+	if (a->unit.main_fd < 0)
+		return neg_errno();
+	a->unit.main_exit =
+		event_new(a->daemon->base, a->unit.main_fd, EV_READ, on_main_exit, a);
+	if (!a->unit.main_exit || event_add(a->unit.main_exit, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
 static void on_main_process(struct application *a, pid_t pid)
 {
 	int r = application_run_check(a);
 
+	if (r == 0)
+		r = watch_main_process(a, pid);
+	/* The kernel was asked for that number: is it still the unit's? */
+	if (r == 0 && !target_has(a->target, pid))
+		r = -ESRCH;
+	if (r == -ESRCH) {
+		forget_main(a);
+		return; /* it ended already; the next look asks again */
+	}
 	if (r < 0) {
 		run_is_wrong(a, r);
 		return;
@@ -196,15 +260,6 @@ static void ask_systemd(struct application *a)
 	log_warning("%s: systemd cannot be asked now: %s", name_of(a), strerror(-r));
 }
 
-/* Nobody is in it, or it is not there any more. */
-static bool is_empty(struct application *a)
-{
-	bool populated;
-	int r = cgroup_populated(a->target->cgroup_fd, &populated);
-
-	return r == 0 ? !populated : r == -ENOENT || r == -ENODEV;
-}
-
 static void on_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct application *a = arg;
@@ -222,10 +277,8 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	if (is_empty(a)) {
-		if (++a->unit.empty_looks >= EMPTY_LOOKS) {
-			log_notice("%s: %s has ended", name_of(a), a->config->unit);
-			application_run_ended(a);
-		}
+		if (a->state == APPLICATION_RUNNING || ++a->unit.empty_looks >= EMPTY_LOOKS)
+			unit_ended(a);
 		return;
 	}
 	a->unit.empty_looks = 0;
@@ -286,6 +339,7 @@ void application_unit_clear(struct application *a)
 	if (a->unit.question)
 		a->unit.question->app = NULL;
 	a->unit.question = NULL;
+	forget_main(a);
 	a->unit.followed = a->unit.entered = false;
 	a->unit.empty_looks = a->unit.unanswered = 0;
 	if (a->unit.look)

@@ -20,6 +20,12 @@ void application_unit_begin(struct application *a);
  */
 MUST_CHECK int application_unit_enter(struct application *a, pid_t pid);
 
+/*
+ * True once its main process has ended: the unit is on its way down, and what of it is still there
+ * is not measured as if it ran.
+ */
+bool application_unit_ending(const struct application *a);
+
 /* Of a run that is over. */
 void application_unit_clear(struct application *a);
 
