@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -108,6 +109,10 @@ int main(int argc, char **argv)
 				"place\n");
 		return 2;
 	}
+	/* The console is a terminal, and what is on it ends up in logs. */
+	if (initrd && setenv("NO_COLOR", "1", 0) < 0)
+		return 3;
+	log_open("assayd", verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	footprint_limit();
 	if (read_config(path, &config) < 0) {
 		if (initrd && !check)
@@ -118,14 +123,13 @@ int main(int argc, char **argv)
 		config_free(config);
 		return 0;
 	}
-	/* The console is a terminal, and what is on it ends up in logs. */
-	if (initrd && setenv("NO_COLOR", "1", 0) < 0)
-		return 3;
 	log_open("assayd", verbose ? LOG_LEVEL_DEBUG : (enum log_level)config->log_level);
 	if (initrd) {
 		report = initrd_enter(config);
 		/* The mark of what a service manager is to leave alone while roots change. */
 		argv[0][0] = '@';
+		/* It may have been started as /init. */
+		prctl(PR_SET_NAME, "assayd");
 	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
 		log_error("socketpair: %s", strerror(errno));
