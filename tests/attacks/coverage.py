@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/coverage.md, from a run."""
+"""docs/coverage.md, from a run; with a second column, from a run on another kernel."""
 import os
 import time
 
@@ -8,11 +8,51 @@ def cell(text):
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-def write(path, results, not_covered):
-    kernel, date = os.uname().release, time.strftime("%Y-%m-%d", time.gmtime())
-    good = [r for r in results if r.state == "found"]
-    found = [r for r in good if not r.row.prevented]
-    identities = sorted({r.row.id for r in results})
+def outcome(r):
+    """What a row of the table says of a result."""
+    if r.state != "found":
+        return f"**{r.state}**: {r.why[:200]}"
+    if r.denied:
+        return f"denied by the guard: {r.denied.lower()}"
+    if r.row.prevented:
+        return f"prevented by the kernel: {r.row.prevented.lower()}"
+    names = ", ".join(f"`{n.split('|')[0]}`" for n in r.found)
+    full = " (with `hooks: full`)" if r.row.hooks == "full" else ""
+    return f"found as {names}; refused{full}"
+
+
+def sort_of(r):
+    if r.state != "found":
+        return r.state
+    return "denied" if r.denied else "prevented" if r.row.prevented else "found"
+
+
+def column(results):
+    """The results of a run as plain data, for a file or for write()."""
+    return {"kernel": os.uname().release, "date": time.strftime("%Y-%m-%d", time.gmtime()),
+            "rows": [{"id": r.row.id, "title": r.row.title, "target": r.row.target.title,
+                      "sort": sort_of(r), "outcome": outcome(r)} for r in results]}
+
+
+def key(row):
+    return row["id"], row["title"], row["target"]
+
+
+def counted(one):
+    """A sentence about one column."""
+    rows = one["rows"]
+    count = {sort: sum(row["sort"] == sort for row in rows)
+             for sort in ("found", "denied", "prevented", "skipped", "failed")}
+    words = [("found", "found"), ("denied", "denied by the guard"),
+             ("prevented", "prevented by the kernel"), ("skipped", "skipped"),
+             ("failed", "**failed**")]
+    said = ", ".join(f"{count[sort]} {text}" for sort, text in words if count[sort])
+    return (f"Run on {one['date']}, kernel `{one['kernel']}`: of {len(rows)} attacks (of "
+            f"{len({row['id'] for row in rows})} techniques) {said}.")
+
+
+def write(path, columns, not_covered):
+    """columns: of column(); the first one's rows make the table."""
     lines = [
         "<!-- SPDX-License-Identifier: Apache-2.0 -->",
         "# Coverage",
@@ -24,23 +64,22 @@ def write(path, results, not_covered):
         "were not reported, and the secret before it was released. The applications run under a user",
         "of their own; what an attacker of the same user does is T15.",
         "",
-        f"Run on {date}, kernel `{kernel}`: of {len(results)} attacks (of {len(identities)} "
-        f"techniques) {len(found)} found, {len(good) - len(found)} prevented by the kernel.",
-        "",
-        f"| id | attack | target | {cell(kernel)} |",
-        "|---|---|---|---|",
     ]
-    for r in sorted(results, key=lambda r: (r.row.id, r.row.title, r.row.target.title)):
-        names = ", ".join(f"`{n.split('|')[0]}`" for n in r.found) if r.state == "found" else ""
-        if r.state != "found":
-            outcome = f"**{r.state}**: {r.why[:200]}"
-        elif r.row.prevented:
-            outcome = f"prevented by the kernel: {r.row.prevented.lower()}"
-        else:
-            full = " (with `hooks: full`)" if r.row.hooks == "full" else ""
-            outcome = f"found as {names}; refused{full}"
-        lines.append(f"| {r.row.id} | {cell(r.row.title)} | {r.row.target.title} | "
-                     f"{cell(outcome)} |")
+    if len(columns) > 1:
+        lines += ["The second column is a virtual machine with Debian's kernel, self-protection on",
+                  "(`protect: [self, files, chip]`): `tests/run lab`. *denied*: the guard's BPF LSM",
+                  "program let the system call fail, and the next stage opened.", ""]
+    for one in columns:
+        lines += [counted(one), ""]
+    lines += ["| id | attack | target | " +
+              " | ".join(cell(one["kernel"]) for one in columns) + " |",
+              "|---|---|---|" + "---|" * len(columns)]
+    others = [{key(row): row for row in one["rows"]} for one in columns[1:]]
+    for row in sorted(columns[0]["rows"], key=key):
+        cells = [row["outcome"]] + [other[key(row)]["outcome"] if key(row) in other else "not run"
+                                    for other in others]
+        lines.append(f"| {row['id']} | {cell(row['title'])} | {row['target']} | " +
+                     " | ".join(cell(text) for text in cells) + " |")
     lines += ["", "## Not covered", "",
               "What the catalogue has and no row above attacks, and why.", "",
               "| id | technique | reason |", "|---|---|---|"]

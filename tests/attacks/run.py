@@ -4,12 +4,16 @@
 passes, the control passes stage 2, and after the attack the very next measurement must find it by
 its names and stage 3's secret must stay with the verifier.
 
-usage: run.py [--build DIR] [--table] [--keep] [--jobs N] [ROW…]    ROW: an id, or part of a name
---table writes docs/coverage.md."""
+usage: run.py [--build DIR] [--table] [--keep] [--jobs N] [--protect] [--patience N] [--json FILE]
+              [--beside FILE] [ROW…]                       ROW: an id, or part of a name
+--table writes docs/coverage.md; --beside: with the results of another machine's --json as a second
+column. --protect: assayd guards itself and what it measured, with BPF LSM; then an attack may also
+be denied. --patience: waits are longer by this factor."""
 import argparse
 import collections
 import concurrent.futures
 import ctypes
+import json
 import os
 import re
 import subprocess
@@ -34,6 +38,7 @@ class Result:
     def __init__(self, row, state, why="", found=()):
         self.row, self.state, self.why, self.found = row, state, why, list(found)
         self.driver = False  # it checked the driver, not a technique
+        self.denied = ""  # by the guard, with what the attack was told
 
 
 def matches(wanted, seen, app):
@@ -66,7 +71,22 @@ def release(app):
             os.unlink(path)
 
 
-def attempt(app, row):
+# What a system call says that the guard refused, in the attacks' words and Python's.
+DENIED = re.compile(r"Operation not permitted|Permission denied|EPERM|EACCES")
+
+
+def denied(app, row, said):
+    """The guard did not let it happen: nothing has changed, and the next stage opens, or what was
+    tried is reported by its names."""
+    passed, seen = app.stage(3)
+    if not passed and [w for w in row.names if not matches(w, seen, app)]:
+        return Result(row, "failed", f"denied, but reported as {seen}")
+    result = Result(row, "found")
+    result.denied = said
+    return result
+
+
+def attempt(app, row, protect):
     """Result of one row."""
     app.start()
     if row.setup:
@@ -82,7 +102,9 @@ def attempt(app, row):
     app.attacked = app.pid
     try:
         row.attack(app, True)
-    except labs.Failure as e:
+    except (labs.Failure, OSError) as e:
+        if protect and not row.prevented and DENIED.search(str(e)):
+            return denied(app, row, DENIED.search(str(e)).group(0))
         if not row.prevented or row.prevented not in str(e):
             raise
         passed, seen = app.stage(3)
@@ -104,11 +126,11 @@ def attempt(app, row):
     return Result(row, "found", found=[w[0] for w in row.names])
 
 
-def judge(app, row):
+def judge(app, row, protect=False):
     begin = time.monotonic()
     app.attacked = 0
     try:
-        result = attempt(app, row)
+        result = attempt(app, row, protect)
     except labs.Failure as e:
         result = Result(row, "failed", str(e))
     except Exception as e:
@@ -123,11 +145,15 @@ def judge(app, row):
         if result.state == "found":
             result.why = ""
     print(f"[{result.state:>7}] attacks.{app.name} ({time.monotonic() - begin:.1f} s) "
-          f"{row.title}{': ' + result.why if result.why else ''}", flush=True)
+          f"{row.title}{': ' + result.why if result.why else ''}"
+          f"{' (denied: ' + result.denied + ')' if result.denied else ''}", flush=True)
     return result
 
 
-def play(build, rows, jobs, keep):
+PROTECT = "protect: [self, files, chip]\nprotect_required: true\n"
+
+
+def play(build, rows, jobs, keep, protect):
     """One scene: its rows beside one another, those that change the machine one by one."""
     applications, count = [], collections.Counter()
     with labs.Lab(build, keep=keep) as lab:
@@ -144,13 +170,14 @@ def play(build, rows, jobs, keep):
                 elif row.files:
                     app.target.files += row.files
                     app.target.exec_allow += row.files
-            scene.start(lab, applications, extra=f"hooks: {rows[0].hooks}\n")
+            scene.start(lab, applications, extra=f"hooks: {rows[0].hooks}\n" +
+                        (PROTECT if protect else ""))
             results = []
             with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-                beside = [pool.submit(judge, a, r) for a, r in zip(applications, rows)
+                beside = [pool.submit(judge, a, r, protect) for a, r in zip(applications, rows)
                           if not r.alone]
                 results += [f.result() for f in beside]
-            results += [judge(a, r) for a, r in zip(applications, rows) if r.alone]
+            results += [judge(a, r, protect) for a, r in zip(applications, rows) if r.alone]
             return results
         finally:
             for app in applications:
@@ -178,8 +205,13 @@ def main():
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--jobs", type=int, default=3)
+    parser.add_argument("--protect", action="store_true")
+    parser.add_argument("--json")
+    parser.add_argument("--beside")
+    parser.add_argument("--patience", type=float, default=1)
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
+    labs.PATIENCE = args.patience
     chosen, results = [], []
     etc = tempfile.mkdtemp(prefix="assay-etc-")
     no_etc = private_etc(etc)
@@ -197,15 +229,23 @@ def main():
         for hooks in ("default", "full"):
             some = [r for r in chosen if r.hooks == hooks]
             for i in range(0, len(some), SCENE_ROWS):
-                results += play(args.build, some[i:i + SCENE_ROWS], args.jobs, args.keep)
+                results += play(args.build, some[i:i + SCENE_ROWS], args.jobs, args.keep,
+                                args.protect)
     finally:
         if not no_etc:
             subprocess.run(["umount", "-l", "/etc", etc], check=False)
         os.rmdir(etc)
     counts = collections.Counter(r.state for r in results)
+    column = coverage.column([r for r in results if not r.driver])
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(column, f)
     if args.table:
-        coverage.write(os.path.join(labs.SOURCE, "docs", "coverage.md"),
-                       [r for r in results if not r.driver],
+        columns = [column]
+        if args.beside:
+            with open(args.beside) as f:
+                columns.append(json.load(f))
+        coverage.write(os.path.join(labs.SOURCE, "docs", "coverage.md"), columns,
                        catalogue.NOT_COVERED)
     print(f"{counts['found']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if counts["failed"] or not results else 0

@@ -7,6 +7,7 @@ import select
 import shutil
 import time
 
+import lab as lab_module
 from lab import Failure, until
 
 VICTIM, ATTACKER = "attack_victim", "attack_attacker"
@@ -109,7 +110,7 @@ class Application:
     # Orders.
 
     def answer(self, seconds=60):
-        end = time.monotonic() + seconds
+        end = time.monotonic() + seconds * lab_module.PATIENCE
         fd = self.fifos["answers"][1]
         while b"\n" not in self.text:
             left = end - time.monotonic()

@@ -78,11 +78,11 @@ def libraries(program):
 class Initramfs:
     """A tree that is put together, then packed; the same content makes the same bytes."""
 
-    def __init__(self):
+    def __init__(self, init="init"):
         self._holder = tempfile.TemporaryDirectory(prefix="assay-machine-")
         self.root = self._holder.name
         self.add(tool("busybox"), "/bin/busybox")
-        self.add(os.path.join(HERE, "init"), "/init")
+        self.add(os.path.join(HERE, init), "/init")
 
     def __enter__(self):
         return self

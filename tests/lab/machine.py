@@ -15,7 +15,8 @@ COMMAND_LINE = "console=ttyS0 panic=-1 quiet"
 class Machine:
     """Runs to its end; then events has the JSON lines of the console, between them lines of text."""
 
-    def __init__(self, kernel, initramfs, lsm="lockdown,capability,yama,bpf", limit=600, memory=1024):
+    def __init__(self, kernel, initramfs, lsm="lockdown,capability,yama,bpf", limit=600, memory=1024,
+                 disks=()):
         self.events, self.ended = [], False
         begin = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="assay-machine-") as directory:
@@ -25,6 +26,9 @@ class Machine:
                        "-smp", "2", "-m", str(memory), "-serial", f"file:{console}",
                        "-kernel", kernel, "-initrd", initramfs,
                        "-append", f"{COMMAND_LINE} lsm={lsm}"]
+            for i, path in enumerate(disks):
+                command += ["-drive", f"if=none,id=d{i},format=raw,file={path},cache=unsafe",
+                            "-device", f"virtio-blk-pci,drive=d{i}"]
             qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                     stderr=subprocess.STDOUT)
             try:

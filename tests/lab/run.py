@@ -1,29 +1,47 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tests in a virtual machine with Debian's kernel: the guard (BPF LSM), and what of the event plane
-that kernel takes. QEMU emulates (no KVM is needed); the kernel is fetched with apt, not installed.
+"""Tests in virtual machines with Debian's kernels, one after the other. QEMU emulates (no KVM is
+needed); the kernels are fetched with apt, not installed, a Debian root with mmdebstrap.
 
-usage: run.py [--build DIR] [--console] [NAME…]   NAME: of a program, as bpf_guard """
+- the guard (BPF LSM), and what of the event plane that kernel takes: programs of tests/bpf, assayd;
+- image: packaging/mkimage;
+- boot: OVMF, a TPM and assayd in the initrd; accepted as predicted, and each way to be refused;
+- method: an encrypted root opened after boot measurement, systemd, nginx, four stages;
+- attacks: tests/attacks in that kernel, with self-protection.
+
+usage: run.py [--build DIR] [--console] [NAME…]
+NAME: of a program (bpf_guard), a group (boot) or a case (another_kernel) """
 import argparse
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
+import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-sys.path[:0] = [HERE]
+sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
+import attacks  # noqa: E402
+import test_boot  # noqa: E402
+import test_image  # noqa: E402
+import test_method  # noqa: E402
 from image import Initramfs, Kernel, Missing, tool  # noqa: E402
+from lab import Failure  # noqa: E402
 from machine import Machine  # noqa: E402
+from owner import Owner  # noqa: E402
 
 # Programs of tests/bpf that need nothing but a kernel.
 PROGRAMS = ["bpf_guard", "bpf_follow", "bpf_follow_full"]
 ASSAYD = "assayd"
 MODULES = ["netconsole"]  # any subsystem of configfs in which directories can be made
 LIMIT = 1200
+# Starts faster than the other kernel of Debian, and has the same parts that matter here.
+BOOT_KERNEL = "linux-image-cloud-amd64"
 
 CONFIGURATION = """\
 verifier: {address: "127.0.0.1:1", name: v, ca: /tests/ca.pem}
@@ -100,11 +118,12 @@ def add_assayd(image, build, work):
     image.write("/etc/group", "root:x:0:\nnogroup:x:65534:\n")
 
 
-def run(args, results):
-    work = os.path.join(os.path.dirname(os.path.abspath(args.build)), "lab")
-    os.makedirs(work, exist_ok=True)
+def run_guard(args, results, work):
+    """Programs of tests/bpf and assayd itself in a machine without firmware and TPM."""
     kernel = Kernel(work)
-    wanted = [p for p in PROGRAMS + [ASSAYD] if not args.names or p in args.names]
+    wanted = [p for p in PROGRAMS + [ASSAYD] if chosen(args, p)]
+    if not wanted:
+        return
     with Initramfs() as image:
         lines = []
         for name in wanted:
@@ -130,19 +149,90 @@ def run(args, results):
         results.program(name, machine.run_of(name))
 
 
+def run_cases(args, results, work):
+    """Cases in machines whose boot is measured, one machine after the other."""
+    kernel = None
+    for module, owner_class in ((test_image, Owner), (test_boot, test_boot.Boot),
+                                (test_method, test_method.Machine)):
+        for case in module.TESTS:
+            name = case.__name__.removeprefix("test_")
+            if not chosen(args, name, module.__name__.removeprefix("test_")):
+                continue
+            kernel = kernel or Kernel(work, BOOT_KERNEL)
+            begin = time.monotonic()
+            with_console = None
+            try:
+                with owner_class(args.build, kernel, os.path.join(work, "keys")) as owner:
+                    owner.work = work
+                    with_console = owner.path("console")
+                    try:
+                        said = case(owner)
+                    finally:
+                        if args.console and os.path.exists(with_console):
+                            with open(with_console, errors="replace") as f:
+                                print(f.read())
+                results.add("passed", name, f"{said + '; ' if said else ''}"
+                            f"{time.monotonic() - begin:.0f} s")
+            except Missing as e:
+                results.add("skipped", name, str(e))
+            except Exception as e:  # a case that breaks must not take the others with it
+                if not isinstance(e, Failure):
+                    traceback.print_exc()
+                results.add("failed", name, f"{type(e).__name__}: {e}")
+
+
+def run_attacks(args, results, work):
+    """tests/attacks in Debian's kernel with self-protection, and the second column of
+    docs/coverage.md."""
+    if not chosen(args, "attacks"):
+        return
+    kernel = Kernel(work, BOOT_KERNEL)
+    machine = attacks.boot(kernel, work, os.path.abspath(args.build), args.rows)
+    for text, _ in machine.events:
+        print("\n".join(text))
+    column = machine.fact("column")
+    if args.console:
+        print(machine.console)
+    if not column or not machine.ended:
+        results.add("failed", "attacks", machine.complaint or "the suite did not end")
+        print("\n".join("    " + line for line in machine.console.splitlines()[-40:]))
+        return
+    path = os.path.join(work, "column.json")
+    with open(path, "w") as f:
+        json.dump(column, f)
+    print(f"attacks: kernel {machine.fact('kernel')}, LSMs {machine.fact('lsm')}; "
+          f"{machine.seconds:.0f} s; for tests/attacks/run.py --table --beside {path}")
+    for row in column["rows"]:
+        result = {"failed": "failed", "skipped": "skipped"}.get(row["sort"], "passed")
+        results.add(result, f"attacks.{row['id'].lower()}", f"{row['title']}, {row['target']}: "
+                    f"{row['outcome']}")
+
+
+def chosen(args, *names):
+    return not args.names or any(name in args.names for name in names)
+
+
+def run(args, results):
+    work = os.path.join(os.path.dirname(os.path.abspath(args.build)), "lab")
+    os.makedirs(work, exist_ok=True)
+    for part in (run_guard, run_cases, run_attacks):
+        try:
+            part(args, results, work)
+        except Missing as e:
+            results.add("skipped", part.__name__.removeprefix("run_"), str(e))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", default=os.path.join(SOURCE, "build", "release"))
     parser.add_argument("--console", action="store_true", help="print all of the machine's console")
+    parser.add_argument("--rows", nargs="*", default=[], help="of attacks, only these")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     results = Results()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))  # so that the machine is ended, too
-    try:
-        run(args, results)
-    except Missing as e:
-        results.add("skipped", "machine", str(e))
+    run(args, results)
     return results.close()
 
 

@@ -16,6 +16,9 @@ import time
 
 from boot_log import BootLog
 
+# Waits are longer by this factor, on a machine that is emulated for example.
+PATIENCE = 1
+
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -25,7 +28,7 @@ class Failure(Exception):
 
 def run(*argv, check=True, **kwargs):
     done = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=120, **kwargs)
+                          text=True, timeout=120 * PATIENCE, **kwargs)
     if check and done.returncode != 0:
         raise Failure(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stderr}")
     return done
@@ -48,7 +51,7 @@ def cgroup_mount():
 
 def until(what, condition, seconds=20):
     """Waits for condition() to be true; what says in words what was waited for."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         value = condition()
         if value:
@@ -120,7 +123,7 @@ class Process:
         if self.popen.poll() is None:
             self.popen.send_signal(signal.SIGTERM)
             try:
-                self.popen.wait(seconds)
+                self.popen.wait(seconds * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
                 raise Failure(f"{self.argv[0]} does not end when told to") from None
