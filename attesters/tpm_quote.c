@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
 #include <string.h>
 
 #include <tss2/tss2_mu.h>
@@ -108,6 +109,8 @@ static int quote_with_values(struct tpm *t, struct view claims, struct quote *re
 			return r;
 		quote_done(ret);
 	}
+	snprintf(t->base.why, sizeof(t->base.why),
+		 "quoted PCRs were extended during each of %d quotes", QUOTE_TRIES);
 	return -EBUSY;
 }
 
