@@ -90,7 +90,8 @@ void log_at(enum log_level level, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	if (to_journal()) {
-		sd_journal_send("MESSAGE=%s", text, "PRIORITY=%d", level, NULL);
+		sd_journal_send("MESSAGE=%s", text, "PRIORITY=%d", level,
+				"SYSLOG_IDENTIFIER=%s", out.name, NULL);
 		return;
 	}
 	fprintf(stderr, "%s%s: %s%s%s\n", colour_on(level), out.name,
@@ -113,7 +114,7 @@ void log_step(const char *step, const char *application, const char *format, ...
 	if (to_journal()) {
 		sd_journal_send("MESSAGE=%s %s: %s", step, application, text, "PRIORITY=%d",
 				LOG_LEVEL_INFO, "ASSAY_STEP=%s", step, "ASSAY_APPLICATION=%s",
-				application, NULL);
+				application, "SYSLOG_IDENTIFIER=%s", out.name, NULL);
 		return;
 	}
 	fprintf(stderr, "%s: %s%-3s%s %s: %s\n", out.name, out.colour ? "\033[36m" : "", step,

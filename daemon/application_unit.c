@@ -188,6 +188,10 @@ static void on_main_process(struct application *a, pid_t pid)
 		run_is_wrong(a, r);
 		return;
 	}
+	if (!a->unit.entered)
+		log_warning("%s: systemd started it without waiting for assayd (LoadCredential= "
+			    "from credential_socket would)",
+			    name_of(a));
 	a->target->root_pid = pid;
 	application_run_started(a);
 }
@@ -270,10 +274,6 @@ static void on_look(evutil_socket_t fd, short what, void *arg)
 		r = follow_unit(a);
 		if (r < 0 && r != -ENOENT)
 			run_is_wrong(a, r);
-		else if (r == 0 && !a->unit.entered)
-			log_warning("%s: systemd started it without waiting for assayd "
-				    "(LoadCredential= from credential_socket would)",
-				    name_of(a));
 		return;
 	}
 	if (is_empty(a)) {

@@ -14,7 +14,8 @@
 #include "log.h"
 #include "monitor.h"
 
-#define LOOK_MS 100
+#define LOOK_MS	 100
+#define MARK	 "initrd" /* in the runtime directory, while an assayd of the initrd runs */
 
 struct boot {
 	struct daemon *daemon;
@@ -25,9 +26,25 @@ struct boot {
 	int proc_fd; /* of the initrd's /proc, which moves away from under its name */
 	struct stat root;
 	struct event *look;
+	char *mark;
 };
 
 CLEANUP_FUNCTION(struct boot *, boot_free)
+
+/* For assayd.service: another assayd has no place beside this one. */
+static int make_mark(struct boot *b)
+{
+	CLEANUP(cleanup_fd) int fd = -1;
+
+	if (asprintf(&b->mark, "%s/" MARK, b->daemon->config->runtime_directory) < 0) {
+		b->mark = NULL;
+		return -ENOMEM;
+	}
+	fd = open(b->mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return neg_errno();
+	return dprintf(fd, "%d\n", (int)getpid()) < 0 ? -EIO : 0;
+}
 
 static void tell_front(struct boot *b, const struct initrd_report *report)
 {
@@ -109,6 +126,7 @@ static void opened(struct boot *b)
 int boot_new(struct daemon *d, int report_fd, struct boot **ret)
 {
 	CLEANUP(boot_freep) struct boot *b = calloc(1, sizeof(*b));
+	int r;
 
 	if (!b) {
 		close(report_fd);
@@ -127,6 +145,9 @@ int boot_new(struct daemon *d, int report_fd, struct boot **ret)
 	b->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->proc_fd < 0 || stat("/", &b->root) < 0)
 		return neg_errno();
+	r = make_mark(b);
+	if (r < 0)
+		return r;
 	*ret = TAKE(b);
 	return 0;
 }
@@ -139,6 +160,9 @@ void boot_free(struct boot *b)
 	cleanup_fd(&b->proc_fd);
 	if (b->look)
 		event_free(b->look);
+	if (b->mark)
+		unlink(b->mark);
+	free(b->mark);
 	free(b);
 }
 

@@ -18,7 +18,6 @@
 #include "cleanup.h"
 #include "log.h"
 
-#define UDEV_CONTROL "/run/udev/control"
 
 struct disk {
 	const struct config_application *app;
@@ -59,9 +58,9 @@ const char *disk_status_text(const struct config_disk *d, int status)
 /* Only async-signal-safe calls: other threads of assayd may have held locks. */
 static _Noreturn void child(const struct disk *d, int program_fd, int input)
 {
-	/* Where udev runs it makes the nodes; in a small initrd libdevmapper does. */
-	char without[] = "DM_DISABLE_UDEV=1";
-	char *const environment[] = { access(UDEV_CONTROL, F_OK) == 0 ? NULL : without, NULL };
+	/* libdevmapper makes the node itself: udev may not run here, or lack the rules to. */
+	char without_udev[] = "DM_DISABLE_UDEV=1";
+	char *const environment[] = { without_udev, NULL };
 	sigset_t none;
 
 	sigemptyset(&none);
