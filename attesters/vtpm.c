@@ -182,6 +182,7 @@ const struct attester_ops attester_vtpm = {
 	.platform = "vtpm",
 	.insecure = false,
 	.enrols_by_report = true,
+	.quotes_ima = true,
 	.probe = vtpm_probe,
 	.open = vtpm_open,
 	.identity = vtpm_identity,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "judge.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,13 +13,16 @@
  * and says so under the TPM's signature. What assayd measured is held against that.
  */
 
-static const char unseen_rule[] = "platforms.tpm.ima.witness.unseen_file";
-static const char other_rule[] = "platforms.tpm.ima.witness.other_digest";
-static const char unlisted_rule[] = "platforms.tpm.ima.witness.unlisted_file";
+/* Below platforms.PLATFORM.ima. */
+static const char unseen_rule[] = "witness.unseen_file";
+static const char other_rule[] = "witness.other_digest";
+static const char unlisted_rule[] = "witness.unlisted_file";
 
 struct comparing {
 	struct judging j;
 	struct policy_rule rule;
+	const char *platform;
+	char path[APPRAISAL_RULE_MAX]; /* of the check that is being made */
 	const struct policy_ima *ima;
 	struct ima_files *seen;
 	bool blanks; /* a path of the reference values has one, which IMA spells '_' */
@@ -232,10 +236,16 @@ static void check_unlisted(struct judge_check *c, struct comparing *x, const str
 		judge_fail(c, "IMA saw %s, which is not in the reference values", f->path);
 }
 
-static bool begin(struct judge_check *c, const struct comparing *x, const char *rule,
+static const char *path_of(struct comparing *x, const char *rule)
+{
+	snprintf(x->path, sizeof(x->path), "platforms.%s.ima.%s", x->platform, rule);
+	return x->path;
+}
+
+static bool begin(struct judge_check *c, struct comparing *x, const char *rule,
 		  const char *expected)
 {
-	return judge_begin(c, &x->j, &x->rule, JUDGE_ABSENCE, rule, expected, true);
+	return judge_begin(c, &x->j, &x->rule, JUDGE_ABSENCE, path_of(x, rule), expected, true);
 }
 
 static void end(struct judge_check *c, int r)
@@ -288,18 +298,18 @@ static bool has_blanks(const struct comparing *x)
 	return false;
 }
 
-void policy_judge_ima(const struct policy *p, const struct mi *mi, struct ima_files *seen,
-		      const char *why, int64_t now_s, struct appraisal *a)
+void policy_judge_ima(const struct policy *p, const char *platform, const struct mi *mi,
+		      struct ima_files *seen, const char *why, int64_t now_s, struct appraisal *a)
 {
-	const struct policy_ima *ima = policy_tpm_ima(p);
-	struct comparing x = { .ima = ima, .seen = seen };
+	const struct policy_ima *ima = policy_ima_of(p, platform);
+	struct comparing x = { .platform = platform, .ima = ima, .seen = seen };
 
 	if (!ima || ima->witness == POLICY_IMA_WITNESS_OFF)
 		return;
 	x.rule.mode = ima->witness == POLICY_IMA_WITNESS_WARN ? MODE_WARN : MODE_ENFORCE;
 	x.j = (struct judging){ .policy = p, .mi = mi ? mi->msg : NULL, .now_s = now_s, .a = a };
 	if (!seen) {
-		appraisal_fail(a, x.rule.mode == MODE_WARN, "platforms.tpm.ima.witness",
+		appraisal_fail(a, x.rule.mode == MODE_WARN, path_of(&x, "witness"),
 			       "IMA's list, proven by the quoted PCR 10",
 			       "could not be checked: %s", why);
 		return;

@@ -228,6 +228,17 @@ static int read_stages(struct yamldoc *d, struct policy *p)
 	return 0;
 }
 
+static void check_ima(struct yamldoc *d, const struct policy_platforms *platforms)
+{
+	const struct policy_ima *ima = platforms->tpm ? platforms->tpm->ima : NULL;
+
+	if (ima)
+		policy_check_paths(d, "platforms.tpm.ima.except", ima->except, ima->n_except);
+	ima = platforms->vtpm ? platforms->vtpm->ima : NULL;
+	if (ima)
+		policy_check_paths(d, "platforms.vtpm.ima.except", ima->except, ima->n_except);
+}
+
 static int read_form(struct yamldoc *d, struct policy *p)
 {
 	struct policy_form *f = p->form;
@@ -277,9 +288,7 @@ static int read_form(struct yamldoc *d, struct policy *p)
 		&(struct pcrs_read){ "platforms.vtpm.pcrs", policy_vtpm_bank(p), p->vtpm_pcrs });
 	if (r < 0)
 		return r;
-	if (f->platforms->tpm && f->platforms->tpm->ima)
-		policy_check_paths(d, "platforms.tpm.ima.except", f->platforms->tpm->ima->except,
-				   f->platforms->tpm->ima->n_except);
+	check_ima(d, f->platforms);
 	if (f->platforms->tdx) {
 		r = policy_read_tdx(d, p->arena, f->platforms->tdx);
 		if (r < 0)
@@ -368,11 +377,15 @@ bool policy_tpm_event_log_required(const struct policy *p)
 	return tpm && tpm->event_log == EVENT_LOG_REQUIRE;
 }
 
-const struct policy_ima *policy_tpm_ima(const struct policy *p)
+const struct policy_ima *policy_ima_of(const struct policy *p, const char *platform)
 {
-	const struct policy_tpm *tpm = p->form->platforms->tpm;
+	const struct policy_platforms *all = p ? p->form->platforms : NULL;
 
-	return tpm ? tpm->ima : NULL;
+	if (all && all->tpm && strcmp(platform, "tpm") == 0)
+		return all->tpm->ima;
+	if (all && all->vtpm && strcmp(platform, "vtpm") == 0)
+		return all->vtpm->ima;
+	return NULL;
 }
 
 size_t policy_tpm_pcr(const struct policy *p, unsigned int index, const struct digest **ret)

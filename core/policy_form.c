@@ -292,6 +292,7 @@ static const cyaml_schema_field_t vtpm_fields[] = {
 	FORM_WORD("bank", struct policy_vtpm, bank, banks),
 	FORM_NODE("pcrs"),
 	FORM_WORD("event_log", struct policy_vtpm, event_log, vtpm_event_logs),
+	FORM_PART("ima", struct policy_vtpm, ima, ima_fields),
 	CYAML_FIELD_END,
 };
 

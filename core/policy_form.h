@@ -205,6 +205,7 @@ struct policy_tpm {
 struct policy_vtpm {
 	enum hash_alg bank; /* 0: not given */
 	enum { VTPM_EVENT_LOG_UNSET, VTPM_EVENT_LOG_REQUIRE, VTPM_EVENT_LOG_ALLOW } event_log;
+	struct policy_ima *ima;
 };
 
 struct policy_snp_form; /* policy_sev_snp_form.h */

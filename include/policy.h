@@ -82,8 +82,11 @@ struct policy_ima {
 	uint32_t n_except;
 };
 
-/* NULL: the policy does not speak of it. Lent. */
-const struct policy_ima *policy_tpm_ima(const struct policy *p);
+/*
+ * Of platform tpm or vtpm; NULL: the policy does not speak of it, or p is NULL, or it is another
+ * platform. Lent.
+ */
+const struct policy_ima *policy_ima_of(const struct policy *p, const char *platform);
 
 /*
  * Values accepted for a PCR: their number, 0 where the policy does not speak of it;
@@ -204,14 +207,15 @@ void policy_judge_dynamic(const struct policy *p, const struct mi *mi, const str
 
 /*
  * Compares what assayd measured with the files that IMA saw, where the policy asks for it
- * (platforms.tpm.ima.witness). mi NULL: of a static measurement, before the application runs. seen
+ * (platforms.PLATFORM.ima.witness). mi NULL: of a static measurement, before the application runs. seen
  * NULL: no list is proven, so that nothing could be checked; why says what is missing. Rules, below
- * platforms.tpm.ima.witness:
+ * platforms.PLATFORM.ima.witness:
  * "unseen_file": a file that code is mapped from, or that a process executes, IMA did not see;
  * "other_digest": IMA saw such a file, or one of the reference values, with other content;
  * "unlisted_file": IMA saw a file below a directory of the reference values that they do not have.
  */
-void policy_judge_ima(const struct policy *p, const struct mi *mi, struct ima_files *seen,
-		      const char *why, int64_t now_s, struct appraisal *a);
+void policy_judge_ima(const struct policy *p, const char *platform, const struct mi *mi,
+		      struct ima_files *seen, const char *why, int64_t now_s,
+		      struct appraisal *a);
 
 #endif

@@ -114,11 +114,10 @@ void appraise_ima_judge(const struct appraise_input *in, const struct appraise_r
 		in->ima && in->ima->files && result->signature_good && result->chip.ima.matched;
 	const char *why = "the report brings none";
 
-	if (strcmp(in->platform, "tpm") != 0)
-		return;
 	if (given)
 		why = "the one that came is not proven";
 	else if (report->ima_absent && *report->ima_absent)
 		why = report->ima_absent;
-	policy_judge_ima(in->policy, mi, proven ? in->ima->files : NULL, why, in->now, a);
+	policy_judge_ima(in->policy, in->platform, mi, proven ? in->ima->files : NULL, why, in->now,
+			 a);
 }

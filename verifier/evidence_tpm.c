@@ -175,7 +175,7 @@ static int check_event_log(struct tpm_check *c)
 
 static int check_ima(struct tpm_check *c)
 {
-	return ima_rules_judge(policy_tpm_ima(c->in->policy), c->in->report, c->in->ima,
+	return ima_rules_judge(c->in->policy, evidence_tpm.platform, c->in->report, c->in->ima,
 			       &c->result, c->a);
 }
 

@@ -139,8 +139,7 @@ static int check_event_log(struct alone_check *c)
 
 static int check_ima(struct alone_check *c)
 {
-	return ima_rules_judge(c->in->policy ? policy_tpm_ima(c->in->policy) : NULL,
-			       c->in->report, NULL, &c->result, c->a);
+	return ima_rules_judge(c->in->policy, "tpm", c->in->report, NULL, &c->result, c->a);
 }
 
 static int check_values(struct alone_check *c)
@@ -155,9 +154,9 @@ static const struct {
 	int (*check)(struct alone_check *c);
 	bool rest_builds_on_it;
 } checks[] = {
-	{ check_platform, true },   { check_form, true },    { check_key, true },
-	{ check_quote, true },	    { check_pcrs, true },    { check_selection, true },
-	{ check_event_log, false }, { check_ima, false },    { check_values, false },
+	{ check_platform, true },   { check_form, true }, { check_key, true },
+	{ check_quote, true },	    { check_pcrs, true }, { check_selection, true },
+	{ check_event_log, false }, { check_ima, false }, { check_values, false },
 };
 
 int tpm_verify_alone(const struct evidence_input *in, struct appraisal *a,

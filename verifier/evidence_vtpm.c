@@ -9,6 +9,8 @@
 #include "evidence_sev_snp_report.h"
 #include "evidence_table.h"
 #include "evidence_vtpm_check.h"
+#include "ima_log.h"
+#include "ima_rules.h"
 #include "pcr_rules.h"
 
 /*
@@ -38,6 +40,7 @@ static int check_sizes(struct vtpm_check *c)
 		{ "report of the paravisor", r->key.len, HCL_REPORT_MAX },
 		{ "PCR values", r->n_pcrs, PCR_VALUES_MAX },
 		{ "event log", r->event_log.len, EVENT_LOG_MAX },
+		{ "IMA list", r->ima_log.len, IMA_LOG_MAX },
 	};
 	char expected[64];
 
@@ -275,6 +278,12 @@ static int check_event_log(struct vtpm_check *c)
 	return pcr_rules_judge_event_log(&rules, field(c->in->report->event_log), &c->result, c->a);
 }
 
+static int check_ima(struct vtpm_check *c)
+{
+	return ima_rules_judge(c->in->policy, evidence_vtpm.platform, c->in->report, c->in->ima,
+			       &c->result, c->a);
+}
+
 static int check_policy_pcrs(struct vtpm_check *c)
 {
 	struct pcr_rules rules = rules_of(c);
@@ -297,7 +306,7 @@ static check *const svsm_checks[] = { check_sizes,
 				      svsm_check_ak,
 				      NULL };
 static check *const quote_checks[] = { check_quote, check_pcr_values, check_selection, NULL };
-static check *const value_checks[] = { check_event_log, check_policy_pcrs, NULL };
+static check *const value_checks[] = { check_event_log, check_ima, check_policy_pcrs, NULL };
 
 /* 1: all held; 0: one did not, and if the rest builds on each, those behind it were not made. */
 static int run(struct vtpm_check *c, check *const *checks, bool each_is_needed)

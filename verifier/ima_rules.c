@@ -12,8 +12,26 @@ static const char rule[] = "evidence.ima";
 #define AGGREGATE_SHA1 8  /* PCRs 0 to 7 */
 #define AGGREGATE      10 /* other banks: 0 to 9 */
 
-static int judge_violations(const struct policy_ima *ima, size_t violations, struct appraisal *a)
+/* The rules of one platform; ima NULL: the policy does not speak of it. */
+struct rules {
+	const char *platform;
+	const struct policy_ima *ima;
+};
+
+static void fail(const struct rules *x, bool warn, const char *member, const char *expected,
+		 const char *seen, struct appraisal *a)
 {
+	char path[APPRAISAL_RULE_MAX];
+
+	snprintf(path, sizeof(path), "platforms.%s.ima.%s", x->platform, member);
+	appraisal_fail(a, warn, path, expected, "%s", seen);
+}
+
+static int judge_violations(const struct rules *x, size_t violations, struct appraisal *a)
+{
+	const struct policy_ima *ima = x->ima;
+	char seen[32];
+
 	bool deny = ima && ima->violations == POLICY_IMA_DENY;
 
 	if (violations == 0) {
@@ -22,8 +40,8 @@ static int judge_violations(const struct policy_ima *ima, size_t violations, str
 	}
 	if (ima && ima->violations == POLICY_IMA_ALLOW)
 		return 1;
-	appraisal_fail(a, !deny, "platforms.tpm.ima.violations",
-		       "no file measured while it was open for writing", "%zu of them", violations);
+	snprintf(seen, sizeof(seen), "%zu of them", violations);
+	fail(x, !deny, "violations", "no file measured while it was open for writing", seen, a);
 	return !deny;
 }
 
@@ -49,15 +67,15 @@ static const char *aggregate_of(const struct evidence_result *result, enum hash_
 }
 
 /* What ties the list to the boot that the other registers tell of. */
-static int judge_aggregate(const struct policy_ima *ima, const struct evidence_result *result,
+static int judge_aggregate(const struct rules *x, const struct evidence_result *result,
 			   struct appraisal *a)
 {
-	static const char path[] = "platforms.tpm.ima.boot_aggregate",
-			  expected[] = "the digest of the quoted PCRs 0 to 9";
+	static const char expected[] = "the digest of the quoted PCRs 0 to 9";
+	const struct policy_ima *ima = x->ima;
 	const struct digest *listed = &result->ima.known.boot_aggregate;
 	bool asked = ima && ima->boot_aggregate != POLICY_IMA_AGGREGATE_UNSET;
 	bool required = ima && ima->boot_aggregate == POLICY_IMA_AGGREGATE_REQUIRE;
-	char hex[DIGEST_HEX_MAX];
+	char hex[DIGEST_HEX_MAX], seen[APPRAISAL_TEXT_MAX];
 	struct digest of_boot;
 	const char *why;
 	int r;
@@ -74,18 +92,19 @@ static int judge_aggregate(const struct policy_ima *ima, const struct evidence_r
 		return 1;
 	}
 	if (why)
-		appraisal_fail(a, !required, path, expected, "could not be checked: %s", why);
-	else
-		appraisal_fail(a, !required, path, expected, "%s", digest_hex(listed, hex));
+		snprintf(seen, sizeof(seen), "could not be checked: %s", why);
+	fail(x, !required, "boot_aggregate", expected, why ? seen : digest_hex(listed, hex), a);
 	return !required;
 }
 
-static int judge_absent(const struct policy_ima *ima, const char *why, struct appraisal *a)
+static int judge_absent(const struct rules *x, const char *why, struct appraisal *a)
 {
-	if (!ima || ima->log != POLICY_IMA_REQUIRE)
+	char seen[APPRAISAL_TEXT_MAX];
+
+	if (!x->ima || x->ima->log != POLICY_IMA_REQUIRE)
 		return 1;
-	appraisal_refuse(a, "platforms.tpm.ima.log", "the kernel's list of measurements",
-			 "none%s%s", why && *why ? ": " : "", why ? why : "");
+	snprintf(seen, sizeof(seen), "none%s%s", why && *why ? ": " : "", why ? why : "");
+	fail(x, false, "log", "the kernel's list of measurements", seen, a);
 	return 0;
 }
 
@@ -146,7 +165,7 @@ static void take(struct view list, const struct ima_known *known, const struct i
 	result->ima.violations = to->violations;
 }
 
-static int judge_list(const struct policy_ima *ima, struct view list, const struct ima_known *known,
+static int judge_list(const struct rules *x, struct view list, const struct ima_known *known,
 		      struct evidence_result *result, struct appraisal *a)
 {
 	struct ima_replay replayed;
@@ -174,23 +193,24 @@ static int judge_list(const struct policy_ima *ima, struct view list, const stru
 	}
 	take(list, known, &replayed, result);
 	appraisal_pass(a);
-	held = judge_aggregate(ima, result, a);
+	held = judge_aggregate(x, result, a);
 	if (held < 0)
 		return held;
-	return judge_violations(ima, result->ima.violations, a) && held;
+	return judge_violations(x, result->ima.violations, a) && held;
 }
 
 /* A list that is there must be true, asked for or not, as with the firmware's. */
-int ima_rules_judge(const struct policy_ima *ima, const Assay__ChipReport *report,
-		    const struct ima_known *known, struct evidence_result *result,
-		    struct appraisal *a)
+int ima_rules_judge(const struct policy *policy, const char *platform,
+		    const Assay__ChipReport *report, const struct ima_known *known,
+		    struct evidence_result *result, struct appraisal *a)
 {
+	const struct rules x = { platform, policy_ima_of(policy, platform) };
 	struct view list = view_of(report->ima_log.data, report->ima_log.len);
 	struct ima_known from = known ? *known : (struct ima_known){ 0 };
-	bool required = ima && ima->log == POLICY_IMA_REQUIRE;
+	bool required = x.ima && x.ima->log == POLICY_IMA_REQUIRE;
 
 	if (list.len == 0 && report->ima_first == 0)
-		return judge_absent(ima, report->ima_absent, a);
+		return judge_absent(&x, report->ima_absent, a);
 	if (!(result->pcrs_quoted >> IMA_PCR & 1)) {
 		appraisal_fail(a, !required, rule, "a quote over PCR 10, which proves the list",
 			       "one over the PCRs 0x%06x", result->pcrs_quoted);
@@ -198,5 +218,5 @@ int ima_rules_judge(const struct policy_ima *ima, const Assay__ChipReport *repor
 	}
 	if (!go_on(report, result, &from, &list, a))
 		return 0;
-	return judge_list(ima, list, &from, result, a);
+	return judge_list(&x, list, &from, result, a);
 }

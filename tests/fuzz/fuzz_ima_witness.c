@@ -46,7 +46,7 @@ static bool report(struct ima_witness *w, struct view list, uint64_t first,
 	result.chip.pcrs_quoted = 1u << IMA_PCR;
 	result.chip.pcrs[IMA_PCR] = *quoted;
 	appraisal_init(&a);
-	if (ima_rules_judge(NULL, &r, &w->known, &result.chip, &a) < 0 ||
+	if (ima_rules_judge(NULL, "tpm", &r, &w->known, &result.chip, &a) < 0 ||
 	    appraise_ima_take(w, &r, &result, &a) < 0)
 		abort();
 	appraise_ima_judge(&in, &result, NULL, &a);

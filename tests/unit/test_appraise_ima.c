@@ -47,7 +47,7 @@ static void report(struct scene *s, uint64_t first, size_t last)
 	s->report.ima_log.len = last - first;
 	chip.pcrs[IMA_PCR] = s->made.pcr;
 	chip.signature_good = true;
-	assert_true(ima_rules_judge(NULL, &s->report, &s->witness.known, &chip, &s->a) >= 0);
+	assert_true(ima_rules_judge(NULL, "tpm", &s->report, &s->witness.known, &chip, &s->a) >= 0);
 	s->result = (struct appraise_result){ .signature_good = true, .chip = chip };
 	assert_int_equal(appraise_ima_take(&s->witness, &s->report, &s->result, &s->a), 0);
 }

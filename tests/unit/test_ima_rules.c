@@ -105,6 +105,26 @@ static const struct {
 	  1 },
 };
 
+/* As it is written; NULL: the policy does not speak of it. */
+static struct policy *policy_with(const char *platform, const struct policy_ima *ima)
+{
+	static const char *const violations[] = { "warn", "deny", "allow" }, *const aggregates[] = {
+		"", ", boot_aggregate: require", ", boot_aggregate: warn", ", boot_aggregate: allow"
+	};
+	char text[256], rules[128] = "";
+	char *error = NULL;
+	struct policy *p;
+
+	if (ima)
+		snprintf(rules, sizeof(rules), "ima: {log: %s, violations: %s%s}",
+			 ima->log == POLICY_IMA_REQUIRE ? "require" : "allow",
+			 violations[ima->violations], aggregates[ima->boot_aggregate]);
+	snprintf(text, sizeof(text), "application: a\nplatforms: {%s: {%s}}\n", platform, rules);
+	if (policy_parse(view_text(text), "p", &p, &error) < 0)
+		fail_msg("%s", error);
+	return p;
+}
+
 static struct digest quoted(enum quote quote)
 {
 	struct digest d = digest_zero(HASH_SHA256);
@@ -125,6 +145,7 @@ static void lists_are_judged_as_the_policy_asks(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct evidence_result result = { .bank = HASH_SHA256 };
 		Assay__ChipReport report = ASSAY__CHIP_REPORT__INIT;
+		struct policy *p = policy_with("tpm", cases[i].asked ? &cases[i].policy : NULL);
 		struct appraisal a;
 		int r;
 
@@ -133,8 +154,7 @@ static void lists_are_judged_as_the_policy_asks(void **state)
 		result.pcrs_quoted = cases[i].quote == NOT_QUOTED ? 0xff : 1u << IMA_PCR;
 		report.ima_log.data = (uint8_t *)cases[i].log;
 		report.ima_log.len = strlen(cases[i].log);
-		r = ima_rules_judge(cases[i].asked ? &cases[i].policy : NULL, &report, NULL,
-				    &result, &a);
+		r = ima_rules_judge(p, "tpm", &report, NULL, &result, &a);
 		if (r != cases[i].held || (a.n > 0) != (cases[i].rule != NULL))
 			fail_msg("%s: %d, %zu reasons", cases[i].what, r, a.n);
 		if (a.n > 0 && (strcmp(a.reasons[0].rule, cases[i].rule) != 0 ||
@@ -144,6 +164,7 @@ static void lists_are_judged_as_the_policy_asks(void **state)
 			fail_msg("%s: %zu of %zu", cases[i].what, result.ima.proven,
 				 result.ima.entries);
 		appraisal_done(&a);
+		policy_free(p);
 	}
 }
 
@@ -151,6 +172,7 @@ static void lists_are_judged_as_the_policy_asks(void **state)
 struct machine {
 	struct ima_made made;
 	struct ima_known known; /* by the verifier */
+	const char *platform;	/* NULL: tpm */
 	struct policy_ima policy;
 	uint32_t quoted;
 	struct digest pcrs[EVIDENCE_PCRS];
@@ -190,6 +212,8 @@ static void boot(struct machine *m, const char *alg, size_t last)
 static int report(struct machine *m, uint64_t first, size_t end)
 {
 	struct evidence_result result = { .bank = HASH_SHA256, .pcrs_quoted = m->quoted };
+	const char *platform = m->platform ? m->platform : "tpm";
+	struct policy *p = policy_with(platform, &m->policy);
 	Assay__ChipReport r = ASSAY__CHIP_REPORT__INIT;
 	struct appraisal a;
 	int held;
@@ -200,7 +224,8 @@ static int report(struct machine *m, uint64_t first, size_t end)
 	r.ima_log.data = m->made.list.data + first;
 	r.ima_log.len = end - first;
 	appraisal_init(&a);
-	held = ima_rules_judge(&m->policy, &r, &m->known, &result, &a);
+	held = ima_rules_judge(p, platform, &r, &m->known, &result, &a);
+	policy_free(p);
 	snprintf(m->rule_text, sizeof(m->rule_text), "%s", a.n ? a.reasons[0].rule : "");
 	snprintf(m->text, sizeof(m->text), "%s", a.n ? a.reasons[0].seen : "");
 	m->rule = m->rule_text;
@@ -379,6 +404,7 @@ static void a_list_without_an_aggregate_is_not_checked(void **state)
 
 static void what_is_absent_says_why(void **state)
 {
+	static const char *const platforms[] = { "tpm", "vtpm" };
 	const struct policy_ima policy = { .log = POLICY_IMA_REQUIRE };
 	struct evidence_result result = { .bank = HASH_SHA256, .pcrs_quoted = 0x7ff };
 	Assay__ChipReport r = ASSAY__CHIP_REPORT__INIT;
@@ -386,11 +412,23 @@ static void what_is_absent_says_why(void **state)
 
 	(void)state;
 	r.ima_absent = (char *)"no such file";
-	appraisal_init(&a);
-	assert_int_equal(ima_rules_judge(&policy, &r, NULL, &result, &a), 0);
-	assert_string_equal(a.reasons[0].rule, "platforms.tpm.ima.log");
-	assert_string_equal(a.reasons[0].seen, "none: no such file");
-	appraisal_done(&a);
+	for (size_t i = 0; i < ARRAY_LEN(platforms); i++) {
+		struct policy *p = policy_with(platforms[i], &policy);
+		char rule[64];
+
+		snprintf(rule, sizeof(rule), "platforms.%s.ima.log", platforms[i]);
+		appraisal_init(&a);
+		assert_int_equal(ima_rules_judge(p, platforms[i], &r, NULL, &result, &a), 0);
+		assert_string_equal(a.reasons[0].rule, rule);
+		assert_string_equal(a.reasons[0].seen, "none: no such file");
+		appraisal_done(&a);
+		/* Of the other platform nothing is asked. */
+		appraisal_init(&a);
+		assert_int_equal(ima_rules_judge(p, platforms[1 - i], &r, NULL, &result, &a), 1);
+		assert_int_equal(a.n, 0);
+		appraisal_done(&a);
+		policy_free(p);
+	}
 }
 
 int main(void)

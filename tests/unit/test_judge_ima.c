@@ -206,8 +206,8 @@ static void files_are_held_against_what_ima_saw(void **state)
 		assert_int_equal(ima_files_new(&f), 0);
 		cases[i].fill(f);
 		appraisal_init(&a);
-		policy_judge_ima(p, cases[i].when == BEFORE_START ? NULL : mi, f, "", 1700000000,
-				 &a);
+		policy_judge_ima(p, "tpm", cases[i].when == BEFORE_START ? NULL : mi, f, "",
+				 1700000000, &a);
 		appraisal_finish(&a);
 		check_outcome(cases[i].what, &a, cases[i].outcome, cases[i].rule, cases[i].seen);
 		appraisal_done(&a);
@@ -227,7 +227,7 @@ static void what_cannot_be_compared_does_not_pass(void **state)
 
 	(void)state;
 	appraisal_init(&a);
-	policy_judge_ima(p, mi, NULL, "the kernel has none", 0, &a);
+	policy_judge_ima(p, "tpm", mi, NULL, "the kernel has none", 0, &a);
 	appraisal_finish(&a);
 	check_outcome("no list", &a, UNCHECKED, "platforms.tpm.ima.witness", "the kernel has none");
 	appraisal_done(&a);
@@ -237,14 +237,14 @@ static void what_cannot_be_compared_does_not_pass(void **state)
 	mi->msg->files[0]->sha256.len = 0;
 	mi->msg->files[0]->error = (char *)"it is gone";
 	appraisal_init(&a);
-	policy_judge_ima(p, mi, f, "", 0, &a);
+	policy_judge_ima(p, "tpm", mi, f, "", 0, &a);
 	appraisal_finish(&a);
 	check_outcome("a file that was not hashed", &a, UNCHECKED, UNSEEN, "it is gone");
 	appraisal_done(&a);
 
 	mi->msg->n_collectors = 0;
 	appraisal_init(&a);
-	policy_judge_ima(p, mi, f, "", 0, &a);
+	policy_judge_ima(p, "tpm", mi, f, "", 0, &a);
 	appraisal_finish(&a);
 	check_outcome("no word from the collector of code", &a, UNCHECKED, UNSEEN, "\"code\"");
 	appraisal_done(&a);
@@ -263,11 +263,35 @@ static void a_policy_that_does_not_ask_checks_nothing(void **state)
 		struct appraisal a;
 
 		appraisal_init(&a);
-		policy_judge_ima(p, NULL, NULL, "", 0, &a);
+		policy_judge_ima(p, "tpm", NULL, NULL, "", 0, &a);
+		policy_judge_ima(p, "vtpm", NULL, NULL, "", 0, &a);
 		assert_int_equal(a.n + a.checks, 0);
 		appraisal_done(&a);
 		policy_free(p);
 	}
+}
+
+/* What is asked of one platform is not asked of another. */
+static void a_vtpm_has_rules_of_its_own(void **state)
+{
+	char *error = NULL;
+	struct appraisal a;
+	struct policy *p;
+
+	(void)state;
+	assert_int_equal(policy_parse(view_text("application: a\nplatforms:\n  vtpm: {ima: "
+						"{witness: require}}\n"),
+				      "p", &p, &error),
+			 0);
+	appraisal_init(&a);
+	policy_judge_ima(p, "tpm", NULL, NULL, "", 0, &a);
+	policy_judge_ima(p, "tdx", NULL, NULL, "", 0, &a);
+	assert_int_equal(a.n + a.checks, 0);
+	policy_judge_ima(p, "vtpm", NULL, NULL, "none", 0, &a);
+	appraisal_finish(&a);
+	check_outcome("a vTPM", &a, UNCHECKED, "platforms.vtpm.ima.witness", "none");
+	appraisal_done(&a);
+	policy_free(p);
 }
 
 static void exceptions_are_absolute_paths(void **state)
@@ -277,9 +301,11 @@ static void exceptions_are_absolute_paths(void **state)
 
 	(void)state;
 	assert_int_equal(policy_parse(view_text("application: a\nplatforms:\n  tpm:\n    ima: "
-						"{witness: warn, except: [run, /a/../b]}\n"),
+						"{witness: warn, except: [run, /a/../b]}\n"
+						"  vtpm:\n    ima: {except: [x]}\n"),
 				      "p", &p, &error),
 			 -EINVAL);
+	assert_non_null(strstr(error, "platforms.vtpm.ima.except[0]"));
 	assert_non_null(strstr(error, "p:4: platforms.tpm.ima.except[0]"));
 	assert_non_null(strstr(error, "except[1]"));
 	free(error);
@@ -353,6 +379,7 @@ int main(void)
 		cmocka_unit_test(files_are_held_against_what_ima_saw),
 		cmocka_unit_test(what_cannot_be_compared_does_not_pass),
 		cmocka_unit_test(a_policy_that_does_not_ask_checks_nothing),
+		cmocka_unit_test(a_vtpm_has_rules_of_its_own),
 		cmocka_unit_test(exceptions_are_absolute_paths),
 		cmocka_unit_test(many_files_are_found),
 		cmocka_unit_test(a_table_is_bounded),
