@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # dracut.modules(7): assayd into the initrd, with what it needs before there is a root file system.
 # Nothing is added without /etc/assay/initrd/assayd.yaml. What lies beside it goes into the initrd as
-# it is, below /etc/assay: the verifier's CA, a sealed key. The initrd is not encrypted, so keep
+# it is, below /etc/assay: the verifier's CA. The initrd is not encrypted, so keep
 # nothing secret there. Of its file "modules" each line names a kernel module, which is added with
 # those it needs; `initrd: {modules_file: /etc/assay/modules}` loads them.
 
@@ -55,8 +55,6 @@ install() {
 		inst_libdir_file 'libgcc_s.so.1'
 	fi
 	inst_multiple -o cryptsetup veritysetup poweroff
-	# To open a key that `assay seal boot` sealed, in a script of one's own.
-	[[ -e $assay_from/boot.key ]] && inst_multiple assay
 	for file in "$assay_from"/*; do
 		inst_simple "$file" "/etc/assay/${file##*/}" || exit 1
 	done
