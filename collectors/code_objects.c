@@ -81,6 +81,7 @@ void code_objects_end(struct code_objects *x)
 			process_done(x, &x->processes[i]);
 	}
 	x->n_processes = n;
+	code_relro_rest(x);
 }
 
 void code_objects_reset(struct code_objects *x)
@@ -487,7 +488,7 @@ static int read_ahead(struct code_look *l)
 
 		if (l->process->objects[in->known].piece)
 			continue;
-		if (code_relro_want(l, &l->process->objects[in->known], relro))
+		if (relro <= CODE_SMALL_BYTES)
 			r = code_memory_want(&x->memory, in->bias + o->relro_start, relro);
 		if (r == 0 && o->n_slots > 0 && o->table_end - o->table_start <= CODE_TABLE_MAX)
 			r = code_memory_want(&x->memory, in->bias + o->table_start,

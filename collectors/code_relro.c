@@ -20,6 +20,8 @@
 /* Relro above this is read at one node in LARGE_NODES, unless it is new. */
 #define LARGE_BYTES (1024 * 1024)
 #define LARGE_NODES 8
+/* What is large is compared by so much at a time, which stays in the processor's cache. */
+#define COMPARE_BYTES (128 * 1024)
 
 static size_t shared_place(const struct code_objects *x, const struct code_known *k)
 {
@@ -112,11 +114,6 @@ static const struct code_known_ref *other_of(const struct code_look *l, const st
 	return s && s->node == l->x->node ? s : NULL;
 }
 
-bool code_relro_want(const struct code_look *l, const struct code_known *k, size_t len)
-{
-	return len <= CODE_SMALL_BYTES || (len <= LARGE_BYTES && !other_of(l, k));
-}
-
 /* True if both are in the very same memory. */
 static bool same_memory(const struct code_look *l, const struct code_known *k,
 			const struct code_known *o)
@@ -176,6 +173,12 @@ void code_relro_forget(struct code_objects *x, struct code_known *k)
 	k->copy = NULL;
 }
 
+void code_relro_rest(struct code_objects *x)
+{
+	if (x->relro.room > COMPARE_BYTES)
+		bytes_done(&x->relro);
+}
+
 /* Keeps the bytes to compare with at the next node, if there is room. */
 static void keep_copy(struct code_objects *x, struct code_known *k, struct view v)
 {
@@ -221,6 +224,27 @@ static int hash_relro(struct code_look *l, struct code_known *k, struct view v)
 	return 0;
 }
 
+/* Whether the memory still holds what the copy does. */
+static int still_equals(struct code_look *l, const struct code_copy *copy, uint64_t start,
+			bool *ret_same)
+{
+	size_t n;
+	uint8_t *to;
+	int r;
+
+	bytes_reset(&l->x->relro);
+	r = bytes_reserve(&l->x->relro, COMPARE_BYTES, &to);
+	*ret_same = true;
+	for (size_t at = 0; r == 0 && *ret_same && at < copy->len; at += n) {
+		n = copy->len - at < COMPARE_BYTES ? copy->len - at : COMPARE_BYTES;
+		r = code_memory_copy(l->process->pid, start + at, to, n);
+		if (r < 0)
+			r = code_read(l, start + at, to, n);
+		*ret_same = r == 0 && memcmp(copy->data + at, to, n) == 0;
+	}
+	return r < 0 ? r : code_memory_was(l->proc_fd);
+}
+
 /* Its bytes, their digest into k->seen. */
 static int read_relro(struct code_look *l, const struct code_instance *in, struct code_known *k,
 		      struct view *ret)
@@ -230,6 +254,14 @@ static int read_relro(struct code_look *l, const struct code_instance *in, struc
 	uint8_t *to;
 	int r;
 
+	if (len > CODE_SMALL_BYTES && k->copy && k->copy->len == len) {
+		bool same;
+
+		r = still_equals(l, k->copy, start, &same);
+		*ret = view_of(k->copy->data, len);
+		if (r < 0 || same)
+			return r;
+	}
 	if (!code_memory_view(&l->x->memory, start, len, ret)) {
 		bytes_reset(&l->x->relro);
 		r = bytes_reserve(&l->x->relro, len, &to);

@@ -134,6 +134,10 @@ void code_memory_reset(struct code_memory *m);
 MUST_CHECK int code_memory_want(struct code_memory *m, uint64_t start, size_t len);
 /* Reads what was noted, as far as it can be. -ENOMEM. */
 MUST_CHECK int code_memory_read(struct code_memory *m, pid_t pid, int proc_fd);
+/* A piece by itself, not kept. A negative errno: not all of it could be read. */
+MUST_CHECK int code_memory_copy(pid_t pid, uint64_t start, void *to, size_t len);
+/* 0: what was read by pid was this process's. -ESRCH: it has ended, and the pid may be another's. */
+MUST_CHECK int code_memory_was(int proc_fd);
 /* The bytes there, lent until the next reset; false: they were not read. */
 bool code_memory_view(const struct code_memory *m, uint64_t start, size_t len, struct view *ret);
 
@@ -193,8 +197,8 @@ MUST_CHECK int code_objects_look(struct code_look *l, pid_t pid, uint64_t start_
 /* Findings of one kind that are listed of a process; more are counted. */
 #define CODE_LISTED_MAX 64
 /*
- * Relro up to this is read of every process; of larger one it is asked first whether it is in the
- * very memory that was read of another process, which costs more than reading little.
+ * Relro up to this is read with what else is small; of larger one it is asked first whether it is in
+ * the very memory that was read of another process, which costs more than reading little.
  */
 #define CODE_SMALL_BYTES (8 * 4096)
 /* Slots outside of relro lie in one table: further apart they are no table. */
@@ -226,9 +230,9 @@ MUST_CHECK int code_place(struct code_look *l, uint64_t address, char **ret);
  * before. *ret_pending: it is still being loaded. *ret_content: the bytes, lent until the next
  * call; empty where they need not be read again. -ENOMEM.
  */
-/* True if the object's relro is better read ahead, before anything else is known of it. */
-bool code_relro_want(const struct code_look *l, const struct code_known *k, size_t len);
 void code_relro_forget(struct code_objects *x, struct code_known *k);
+/* Gives back the room that large relro took; at the end of a node. */
+void code_relro_rest(struct code_objects *x);
 MUST_CHECK int code_relro_look(struct code_look *l, const struct code_instance *i,
 			       struct view *ret_content, bool *ret_pending);
 /* -ENOMEM. */

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 
 #include "cleanup.h"
+#include "collectors/proc_text.h"
 #include "collectors/target_state.h"
 
 /* As the kernel hands them out; the C library's own reading allocates for each directory. */
@@ -159,13 +160,16 @@ static int look_at(struct descriptors *d, uint32_t process, int fds, const char 
 	struct descriptor one = { .process = process };
 	char target[PATH_MAX];
 	struct stat st;
+	uint64_t number;
 	ssize_t len;
 
+	if (proc_parse_number(view_text(name), INT_MAX, &number) < 0)
+		return 0; /* a descriptor has no other name */
 	len = readlinkat(fds, name, target, sizeof(target) - 1);
 	if (len < 0)
 		return 0; /* closed meanwhile */
 	target[len] = '\0';
-	one.number = atoi(name);
+	one.number = (int)number;
 	if (proc_parse_socket(target, &one.socket))
 		return add(d, one);
 	/* The link's own mode says how the file was opened (proc(5)). */

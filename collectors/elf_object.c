@@ -489,6 +489,23 @@ static int read_object(struct reading *x)
 	return 0;
 }
 
+/* An object is kept as long as something has it mapped: without the room that it grew with. */
+static void shrink(struct elf_object *o)
+{
+	void *fits = o->n_slots ? realloc(o->slots, o->n_slots * sizeof(*o->slots)) : NULL;
+
+	if (fits)
+		o->slots = fits;
+	fits = o->n_symbols ? realloc(o->symbols, o->n_symbols * sizeof(*o->symbols)) : NULL;
+	if (fits)
+		o->symbols = fits;
+	fits = o->names.len ? realloc(o->names.data, o->names.len) : NULL;
+	if (fits) {
+		o->names.data = fits;
+		o->names.room = o->names.len;
+	}
+}
+
 static int read_elf(Elf *elf, uint64_t size, uint64_t page, struct elf_object **ret)
 {
 	CLEANUP(elf_object_freep) struct elf_object *o = calloc(1, sizeof(*o));
@@ -501,6 +518,7 @@ static int read_elf(Elf *elf, uint64_t size, uint64_t page, struct elf_object **
 	r = read_object(&x);
 	if (r < 0)
 		return r == -EMSGSIZE ? -E2BIG : r;
+	shrink(o);
 	*ret = TAKE(o);
 	return 0;
 }

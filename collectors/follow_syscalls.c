@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "cleanup.h"
 #include "collectors/follow_state.h"
+#include "collectors/proc_text.h"
 
 /*
  * hooks: full. Programs at the way out of single system calls are attached by the number that
@@ -32,15 +34,22 @@ static int open_tracefs(struct follow *f)
 static int event_number(struct follow *f, const char *hook)
 {
 	CLEANUP(cleanup_fd) int fd = -1;
-	char path[96], text[16] = "";
-	int number;
+	char path[96], text[16];
+	uint64_t number;
+	ssize_t n;
+	int r;
 
 	snprintf(path, sizeof(path), "events/syscalls/%s/id", hook);
 	fd = openat(f->tracefs_fd, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, text, sizeof(text) - 1) < 0)
+	if (fd < 0)
 		return neg_errno();
-	number = atoi(text);
-	return number > 0 ? number : -EBADMSG;
+	n = read(fd, text, sizeof(text));
+	if (n < 0)
+		return neg_errno();
+	r = proc_parse_number(view_of(text, (size_t)n), INT_MAX, &number);
+	if (r < 0)
+		return r;
+	return number > 0 ? (int)number : -EBADMSG;
 }
 
 int follow_syscall_attach(struct follow *f, struct bpf_program *program, const char *hook,

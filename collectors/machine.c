@@ -3,6 +3,7 @@
 #include <bpf/libbpf.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/mount.h>
 
@@ -54,9 +55,17 @@ struct machine {
 	int security, tracing;		   /* file systems, maybe mounted nowhere; -1: none */
 	struct bytes text;
 	struct hasher *hasher;
-	uint32_t *programs; /* ids at the node before, and which of them are ours */
-	bool *ours;
+	/* Programs of the node before, in order of id: an id is not used again, a program does not change. */
+	struct program *programs;
 	size_t n_programs;
+};
+
+/* A BPF program, as the kernel described it when it was first seen. */
+struct program {
+	uint32_t id, uid, type;
+	bool ours;
+	char name[BPF_OBJ_NAME_LEN];
+	uint8_t tag[BPF_TAG_SIZE];
 };
 
 static void machine_close(struct collector *c);
@@ -237,16 +246,11 @@ static int read_modules(struct machine *x, struct mi *mi)
 
 static int read_taint(struct machine *x, struct mi *mi)
 {
-	char text[32] = "";
 	uint64_t n = 0;
-	struct view v;
 	int r = read_file(x, AT_FDCWD, "/proc/sys/kernel/tainted");
 
-	v = bytes_view(&x->text);
-	if (r == 0 && v.len > 0 && v.len < sizeof(text)) {
-		memcpy(text, v.data, v.len);
-		n = strtoull(text, NULL, 10);
-	}
+	if (r == 0)
+		r = proc_parse_number(bytes_view(&x->text), UINT64_MAX, &n);
 	mi->msg->machine->taint = n;
 	return r < 0 && r != -ENOMEM ? note_absent(mi, "taint", strerror(-r)) : r;
 }
@@ -309,46 +313,69 @@ static int read_cpus(struct machine *x, struct mi *mi)
 			 (const char *)line.data);
 }
 
-/* True if one of our own descriptors is of the program. */
-static int is_ours(uint32_t id, bool *ret)
+static int by_id(const void *a, const void *b)
+{
+	const struct program *left = a, *right = b;
+
+	return left->id < right->id ? -1 : left->id > right->id;
+}
+
+/* What the kernel says of the program behind a descriptor; false: it is of none. */
+static bool describe(int fd, struct program *ret)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
+		return false;
+	*ret = (struct program){ .id = info.id, .uid = info.created_by_uid, .type = info.type };
+	memcpy(ret->name, info.name, sizeof(ret->name));
+	memcpy(ret->tag, info.tag, sizeof(ret->tag));
+	return true;
+}
+
+/* The program that an entry of /proc/self/fd is of; false: it is something else. */
+static bool is_program(int dir, const char *entry, struct program *ret)
+{
+	char target[32];
+	ssize_t n = readlinkat(dir, entry, target, sizeof(target) - 1);
+	uint64_t fd;
+
+	if (n <= 0)
+		return false;
+	target[n] = '\0';
+	return strcmp(target, "anon_inode:bpf-prog") == 0 &&
+	       proc_parse_number(view_text(entry), INT_MAX, &fd) == 0 &&
+	       describe((int)fd, ret);
+}
+
+/* Marks those of the list, which is in order, that one of our own descriptors is of. */
+static int mark_ours(struct program *list, size_t n)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	const struct dirent *e;
+	struct program one, *at;
 
 	if (!dir)
 		return neg_errno();
-	*ret = false;
-	while (!*ret && (e = readdir(dir))) {
-		struct bpf_prog_info info = { 0 };
-		uint32_t size = sizeof(info);
-		char target[32];
-		ssize_t n = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
-
-		if (n <= 0)
+	while ((e = readdir(dir))) {
+		if (!is_program(dirfd(dir), e->d_name, &one))
 			continue;
-		target[n] = '\0';
-		if (strcmp(target, "anon_inode:bpf-prog") == 0 &&
-		    bpf_obj_get_info_by_fd(atoi(e->d_name), &info, &size) == 0)
-			*ret = info.id == id;
+		at = bsearch(&one, list, n, sizeof(*list), by_id);
+		if (at)
+			at->ours = true;
 	}
 	closedir(dir);
 	return 0;
 }
 
-static int add_program(struct mi *mi, uint32_t id)
+static int add_program(struct mi *mi, const struct program *p)
 {
-	CLEANUP(cleanup_fd) int fd = bpf_prog_get_fd_by_id(id);
 	Assay__Machine *out = mi->msg->machine;
-	struct bpf_prog_info info = { 0 };
-	uint32_t size = sizeof(info);
 	Assay__BpfProgram *to;
-	const char *type;
+	const char *type = libbpf_bpf_prog_type_str((enum bpf_prog_type)p->type);
 	int r;
 
-	if (fd < 0) /* gone meanwhile */
-		return 0;
-	if (bpf_obj_get_info_by_fd(fd, &info, &size) < 0)
-		return note_absent(mi, "programs", "one could not be looked at");
 	if (out->n_programs == PROGRAMS_MAX) {
 		out->programs_uncounted++;
 		return 0;
@@ -356,60 +383,90 @@ static int add_program(struct mi *mi, uint32_t id)
 	to = MI_MESSAGE(mi, Assay__BpfProgram, assay__bpf_program__init);
 	if (!to)
 		return -ENOMEM;
-	type = libbpf_bpf_prog_type_str(info.type);
-	to->id = id;
-	to->uid = info.created_by_uid;
-	r = mi_bytes(mi, view_of(info.tag, sizeof(info.tag)), &to->tag);
+	to->id = p->id;
+	to->uid = p->uid;
+	r = mi_bytes(mi, view_of(p->tag, sizeof(p->tag)), &to->tag);
 	if (r == 0)
 		r = mi_printf(mi, &to->type, "%s", type ? type : "unknown");
 	if (r == 0)
-		r = mi_printf(mi, &to->name, "%.*s", (int)sizeof(info.name), info.name);
+		r = mi_printf(mi, &to->name, "%.*s", (int)sizeof(p->name), p->name);
 	return r < 0 ? r : mi_push(mi, &out->n_programs, &out->programs, to);
 }
 
-/* Whether a program is ours is found out once: an id is not used again. */
-static bool known_as_ours(const struct machine *x, uint32_t id, bool *ret)
+/* What is known of the program, asked where it is new. -ENOENT: it is gone by now. */
+static int program_of(const struct machine *x, uint32_t id, struct program *ret, bool *ret_new)
 {
-	for (size_t i = 0; i < x->n_programs; i++) {
-		if (x->programs[i] == id) {
-			*ret = x->ours[i];
-			return true;
-		}
+	const struct program key = { .id = id };
+	const struct program *known =
+		x->n_programs ? bsearch(&key, x->programs, x->n_programs, sizeof(key), by_id)
+			      : NULL;
+	CLEANUP(cleanup_fd) int fd = -1;
+
+	*ret_new = !known;
+	if (known) {
+		*ret = *known;
+		return 0;
 	}
-	return false;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return neg_errno();
+	return describe(fd, ret) ? 0 : neg_errno();
+}
+
+/* Every program there is, in order of id, as the kernel numbers them. */
+static int list_programs(const struct machine *x, struct program *list, size_t *ret_n,
+			 bool *ret_new)
+{
+	uint32_t id = 0;
+	size_t n = 0;
+	bool new;
+	int r;
+
+	*ret_new = false;
+	while (bpf_prog_get_next_id(id, &id) == 0) {
+		if (n == PROGRAMS_SEEN)
+			return -E2BIG;
+		r = program_of(x, id, &list[n], &new);
+		if (r == -ENOENT)
+			continue;
+		if (r < 0)
+			return r;
+		*ret_new |= new;
+		n++;
+	}
+	*ret_n = n;
+	return errno == ENOENT ? 0 : neg_errno();
 }
 
 static int read_programs(struct machine *x, struct mi *mi)
 {
-	CLEANUP(cleanup_mem) uint32_t *ids = calloc(PROGRAMS_SEEN, sizeof(*ids));
-	CLEANUP(cleanup_mem) bool *ours = calloc(PROGRAMS_SEEN, sizeof(*ours));
-	uint32_t id = 0;
+	CLEANUP(cleanup_mem) struct program *list = calloc(PROGRAMS_SEEN, sizeof(*list));
+	struct program *fits;
 	size_t n = 0;
-	int r = 0;
+	bool new = false;
+	int r;
 
-	if (!ids || !ours)
+	if (!list)
 		return -ENOMEM;
-	while (n < PROGRAMS_SEEN && (r = bpf_prog_get_next_id(id, &id)) == 0) {
-		ids[n] = id;
-		if (!known_as_ours(x, id, &ours[n])) {
-			r = is_ours(id, &ours[n]);
-			if (r < 0)
-				return note_absent(mi, "programs", strerror(-r));
-		}
-		r = ours[n++] ? 0 : add_program(mi, id);
+	r = list_programs(x, list, &n, &new);
+	/* Whose a program is does not change either. */
+	if (r == 0 && new)
+		r = mark_ours(list, n);
+	if (r == -E2BIG)
+		return note_absent(mi, "programs", "there are more than are looked at");
+	if (r < 0)
+		return note_absent(mi, "programs", strerror(-r));
+	for (size_t i = 0; i < n; i++) {
+		r = list[i].ours ? 0 : add_program(mi, &list[i]);
 		if (r < 0)
 			return r;
 	}
-	if (n == PROGRAMS_SEEN)
-		return note_absent(mi, "programs", "there are more than are looked at");
-	if (errno != ENOENT)
-		return note_absent(mi, "programs", strerror(errno));
+	fits = realloc(list, (n + 1) * sizeof(*list));
+	TAKE(list);
 	free(x->programs);
-	free(x->ours);
-	x->programs = TAKE(ids);
-	x->ours = TAKE(ours);
+	x->programs = fits;
 	x->n_programs = n;
-	return 0;
+	return fits ? 0 : -ENOMEM;
 }
 
 static int machine_collect(struct collector *c, const struct collector_time *time, struct mi *mi)
@@ -449,7 +506,6 @@ static void machine_close(struct collector *c)
 	bytes_done(&x->text);
 	hasher_free(x->hasher);
 	free(x->programs);
-	free(x->ours);
 	free(x);
 }
 

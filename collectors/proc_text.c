@@ -62,6 +62,19 @@ static void skip_blanks(struct view *v)
 		*v = view_of(v->data + 1, v->len - 1);
 }
 
+int proc_parse_number(struct view text, uint64_t max, uint64_t *ret)
+{
+	uint64_t value;
+
+	if (!take_number(&text, 10, &value) || value > max)
+		return -EBADMSG;
+	(void)take_char(&text, '\n');
+	if (text.len > 0)
+		return -EBADMSG;
+	*ret = value;
+	return 0;
+}
+
 /* Fields of stat(5) after the name, numbered as in the manual, where the state is 3. */
 enum { STATE = 3, PPID, FLAGS = 9, UTIME = 14, STIME, CUTIME, CSTIME, THREADS = 20, START = 22, VSIZE, RSS };
 

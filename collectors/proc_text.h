@@ -31,6 +31,12 @@ struct proc_stat {
 	uint64_t resident_pages;
 };
 
+/*
+ * A number that is the whole text but for a newline at its end, as in files of one value and in
+ * names of descriptors; not above max. -EBADMSG.
+ */
+MUST_CHECK int proc_parse_number(struct view text, uint64_t max, uint64_t *ret);
+
 /* /proc/PID/stat (proc(5)). -EBADMSG. */
 MUST_CHECK int proc_parse_stat(struct view text, struct proc_stat *ret);
 

@@ -236,6 +236,9 @@ static void dynamic_round_ended(struct application *a, struct round *round, int 
 		else
 			application_run_delivered(a, false);
 	}
+	/* The first one of a run reads every object that is loaded; those after it compare. */
+	if (a->node_number == 1)
+		footprint_trim();
 	schedule_ready(a->schedule);
 }
 

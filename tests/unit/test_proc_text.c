@@ -270,10 +270,42 @@ static void killed_threads_are_told_by_their_pending_signals(void **state)
 	}
 }
 
+static void a_number_is_the_whole_text(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t max, value;
+		int r;
+	} cases[] = {
+		{ "0", 10, 0, 0 },
+		{ "10\n", 10, 10, 0 },
+		{ "11", 10, 0, -EBADMSG },
+		{ "18446744073709551600", UINT64_MAX, 18446744073709551600ULL, 0 },
+		{ "99999999999999999999", UINT64_MAX, 0, -EBADMSG },
+		{ "", 10, 0, -EBADMSG },
+		{ "\n", 10, 0, -EBADMSG },
+		{ "3\n\n", 10, 0, -EBADMSG },
+		{ "3 ", 10, 0, -EBADMSG },
+		{ "-3", 10, 0, -EBADMSG },
+		{ "..", 10, 0, -EBADMSG },
+		{ "3a", 10, 0, -EBADMSG },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint64_t value = 7;
+
+		if (proc_parse_number(view_text(cases[i].text), cases[i].max, &value) !=
+			    cases[i].r ||
+		    value != (cases[i].r == 0 ? cases[i].value : 7))
+			fail_msg("%s", cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(killed_threads_are_told_by_their_pending_signals),
+		cmocka_unit_test(a_number_is_the_whole_text),
 		cmocka_unit_test(stat_is_taken_apart_whatever_the_name),
 		cmocka_unit_test(a_process_on_its_way_out_is_known),
 		cmocka_unit_test(lines_of_maps_are_taken_apart),
