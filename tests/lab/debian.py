@@ -43,7 +43,7 @@ class Tree:
         os.makedirs(directory)
         # Devices are the kernel's to make.
         run(tool("tar"), "-x", "-f", archive(work, packages), "-C", directory, "--numeric-owner",
-            "--exclude=./dev/*")
+            "--exclude=./dev/*", timeout=900)
 
     def path(self, at):
         return self.root + at
@@ -95,7 +95,8 @@ class Tree:
             f.truncate((used * 5 // 4 + spare_mib) << 20)
         # LUKS sectors have 4096 bytes; smaller blocks than those cannot be mounted.
         run(tool("mkfs.ext4"), "-q", "-b", "4096", "-d", self.root, "-E",
-            f"lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID}", "-U", UUID, to)
+            f"lazy_itable_init=0,lazy_journal_init=0,hash_seed={UUID}", "-U", UUID, to,
+            timeout=900)
         return to
 
 
@@ -113,7 +114,7 @@ def encrypt(fill, plain, to, passphrase):
             "--pbkdf-force-iterations", "1000", "--sector-size", "4096", "--key-file", key, to)
         run(tool("cryptsetup"), "luksDump", "--batch-mode", "--dump-volume-key",
             "--volume-key-file", volume_key, "--key-file", key, to)
-        run(fill, volume_key, LUKS_OFFSET, plain, to)
+        run(fill, volume_key, LUKS_OFFSET, plain, to, timeout=900)
     finally:
         for path in (key, volume_key):
             if os.path.exists(path):

@@ -73,7 +73,7 @@ class Owner(Lab):
             argv += ["--program", f"{source}:{at}"]
         if uki:
             argv += ["--uki", uki, "--kernel", self.kernel.image, "--cmdline", cmdline]
-        run(*argv)
+        run(*argv, timeout=600)
         return Image(self.kernel.image, self.path(f"{name}.img"), cmdline, uki, tree)
 
     def predict(self, image, memory=MEMORY, **more):

@@ -26,9 +26,9 @@ class Failure(Exception):
     """Something did not happen as a test says it must."""
 
 
-def run(*argv, check=True, **kwargs):
+def run(*argv, check=True, timeout=120, **kwargs):
     done = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, timeout=120 * PATIENCE, **kwargs)
+                          text=True, timeout=timeout * PATIENCE, **kwargs)
     if check and done.returncode != 0:
         raise Failure(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stderr}")
     return done
