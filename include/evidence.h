@@ -45,7 +45,8 @@ struct evidence_input {
 	const struct x509_pin *roots; /* instead of the makers' that are pinned; NULL: those */
 	size_t n_roots;
 	struct appraisal_cache *cache; /* what was found out before; NULL: nothing is kept */
-	const struct ima_known *ima; /* tpm: of IMA's list, from this session; NULL: nothing */
+	const struct ima_known *ima; /* of IMA's list, from this session; NULL: nothing */
+	bool enrolling; /* a report of an enrolment: IMA's list comes with evidence only */
 	/*
 	 * Judged on its own, not in a session: there are no Claims, the report covers
 	 * report_data (empty: whatever it covers), and policy may be NULL (the platform's
@@ -168,6 +169,9 @@ struct evidence_found {
 MUST_CHECK int evidence_detect(const struct evidence_alone *in, struct arena *arena,
 			       struct evidence_found *ret, const char **ret_why);
 
+/* The platform's provider in Linux's configfs-tsm; NULL: it has none there. */
+const char *evidence_provider(const char *platform);
+
 /*
  * Judges; finishes a. Where the files are no evidence of the platform a says so (rule
  * "evidence.format") and ret_found->ops may be NULL. A negative errno: not judged.
@@ -198,6 +202,14 @@ MUST_CHECK int evidence_judge_platform(const struct evidence_input *in, const ch
  */
 MUST_CHECK int evidence_judge_report_data(const struct evidence_input *in, struct view seen,
 					  struct appraisal *a);
+
+/*
+ * gather of a platform whose evidence is a report, perhaps an event log, and else endorsements: what
+ * is none of them is left out where endorsements are read. is_log NULL: there is no log. -ENOMEM.
+ */
+MUST_CHECK int evidence_gather(const struct evidence_file *files, size_t n, size_t at,
+			       bool (*is_log)(struct view v), struct arena *arena,
+			       Assay__ChipReport *report);
 
 /* in->endorsements and those that came with the report, as one set. Blobs of the report that
  * are not recognised are left out: what needs them will miss them. */

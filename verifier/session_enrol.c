@@ -229,6 +229,7 @@ static int judge_report(struct session *s, const Assay__ChipReport *report, stru
 	CLEANUP(endorsements_freep) struct endorsements *endorsements = NULL;
 	const struct trust *trust = &s->server->trust;
 	struct evidence_input in = {
+		.enrolling = true,
 		.report = report,
 		.claims = statement,
 		.now = server_clock().at_ns / 1000000000,

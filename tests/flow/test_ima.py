@@ -7,6 +7,7 @@ import re
 from ima_list import ImaList, files_of
 from lab import Failure, until
 from programs import Worker
+from test_platforms import Vtpm
 
 
 def check(condition, what):
@@ -195,3 +196,36 @@ def test_list_that_cannot_be_read(lab):
     assayd.wait_for("IMA's list cannot be read: .*No such file", 40)
     until("assayd ends", lambda: assayd.popen.poll() is not None, 20)
     check(assayd.popen.returncode != 0, "it ended well")
+
+
+class WitnessedVtpm(Vtpm):
+    """The vTPM of Azure's paravisor, whose policy asks for IMA."""
+
+    def __init__(self, lab, saw):
+        self.saw = saw
+        super().__init__(lab, "vtpm")
+
+    def allow(self, platforms):
+        super().allow(platforms)
+        lab = self.lab
+        with open(lab.path("worker.yaml")) as f:
+            text = f.read()
+        check("vtpm: {" in text, text)
+        lab.write("worker.yaml", text.replace("vtpm: {", f"vtpm: {{ima: {{{ASKED}}}, ", 1))
+        ima = ImaList(lab.path("ima-list"), lab.tpm)
+        ima.boot(lab.boot_log)
+        for path, digest in self.saw(files_of(lab.path("worker.mtree"))).items():
+            ima.add(path, digest)
+        self.chip = self.chip.replace("tcti:", f"ima_log: {ima.path}, tcti:")
+
+
+def test_vtpm_round(lab):
+    """Enrolled by the chip's report, which brings no list; then as with a TPM."""
+    WitnessedVtpm(lab, lambda files: files).passes()
+
+
+def test_vtpm_whose_kernel_did_not_see_the_program(lab):
+    vtpm = WitnessedVtpm(lab, lambda files: without(files, lab.program("block_worker")))
+    assayd = vtpm.start()
+    assayd.wait_for(r"refused by the verifier: .*platforms\.vtpm\.ima\.witness\.unseen_file", 90)
+    check(lab.released() == [], str(lab.released()))

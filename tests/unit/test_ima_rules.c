@@ -290,14 +290,17 @@ static void a_list_with_a_hole_is_refused(void **state)
 	/* Past what is known: an entry is left out. */
 	assert_int_equal(report(&m, two, m.made.list.len), 0);
 	assert_string_equal(m.rule, "evidence.ima");
+	assert_non_null(strstr(m.text, "are known"));
 	/* An entry left out in the middle, as if it went on: the replay gives another value. */
 	m.known.bytes = two;
 	assert_int_equal(report(&m, two, m.made.list.len), 0);
 	assert_string_equal(m.rule, "evidence.ima");
+	assert_non_null(strstr(m.text, "at their end"));
 	/* It ends before what is known does. */
 	m.known.bytes = m.made.list.len;
 	assert_int_equal(report(&m, one, two), 0);
 	assert_string_equal(m.rule, "evidence.ima");
+	assert_non_null(strstr(m.text, "ends before"));
 	/* From the start on it stands alone, whatever is known. */
 	m.known.bytes = 7;
 	m.known.value = pcr_of(9);
@@ -307,6 +310,7 @@ static void a_list_with_a_hole_is_refused(void **state)
 	m.known.value = digest_zero(HASH_SHA384);
 	assert_int_equal(report(&m, one, m.made.list.len), 0);
 	assert_string_equal(m.rule, "evidence.ima");
+	assert_non_null(strstr(m.text, "are known"));
 	ima_made_done(&m.made);
 }
 
