@@ -203,7 +203,16 @@ static int open_ak(struct tpm *t, char *ret_why, size_t size)
 	TSS2_RC rc;
 	int r;
 
-	if (t->state && mkdir(t->state, 0700) < 0 && errno != EEXIST) {
+	if (!t->state) {
+		rc = tpm_ak_derive(t);
+		if (rc != TSS2_RC_SUCCESS) {
+			tpm_explain(rc, "cannot derive an attestation key", ret_why, size);
+			return tpm_errno(rc);
+		}
+		ret_why[0] = '\0';
+		return 0;
+	}
+	if (mkdir(t->state, 0700) < 0 && errno != EEXIST) {
 		r = neg_errno();
 		snprintf(ret_why, size, "%s: %s", t->state, strerror(-r));
 		return r;
@@ -220,7 +229,7 @@ static int open_ak(struct tpm *t, char *ret_why, size_t size)
 		tpm_explain(rc, "cannot make or load an attestation key", ret_why, size);
 		return tpm_errno(rc);
 	}
-	if (note && t->state) {
+	if (note) {
 		r = tpm_state_write(t, &srk);
 		if (r < 0) {
 			snprintf(ret_why, size, "%s: the attestation key cannot be kept: %s",

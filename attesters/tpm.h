@@ -115,6 +115,12 @@ MUST_CHECK TSS2_RC tpm_srk_open(struct tpm *t, struct tpm_transient *ret);
 MUST_CHECK TSS2_RC tpm_ak_open(struct tpm *t, const TPM2B_NAME *made_under, const char **ret_note,
 			       TPM2B_NAME *ret_srk_name);
 
+/*
+ * An AK that needs no place to be kept: derived from the owner hierarchy's seed, so that it is the
+ * same until the TPM is cleared. For an initrd, in which nothing outlives the boot.
+ */
+MUST_CHECK TSS2_RC tpm_ak_derive(struct tpm *t);
+
 /* The AK that others made, at this persistent handle, instead of one of our own. */
 MUST_CHECK TSS2_RC tpm_ak_find(struct tpm *t, TPM2_HANDLE handle);
 

@@ -240,6 +240,22 @@ TSS2_RC tpm_ak_open(struct tpm *t, const TPM2B_NAME *made_under, const char **re
 	return TSS2_RC_SUCCESS;
 }
 
+/* A primary key is computed from the hierarchy's seed and the template: the same at every boot. */
+TSS2_RC tpm_ak_derive(struct tpm *t)
+{
+	struct tpm_transient ak = { .tpm = t, .handle = ESYS_TR_NONE };
+	TSS2_RC rc;
+
+	rc = create_primary(t, ESYS_TR_RH_OWNER, &ak_template, &ak);
+	if (rc != TSS2_RC_SUCCESS)
+		return rc;
+	t->ak = ak.handle;
+	rc = read_public(t, t->ak, &t->ak_public);
+	if (rc != TSS2_RC_SUCCESS)
+		tpm_flush(t, &t->ak);
+	return rc;
+}
+
 TSS2_RC tpm_ak_find(struct tpm *t, TPM2_HANDLE handle)
 {
 	TSS2_RC rc;
@@ -264,6 +280,8 @@ TSS2_RC tpm_ak_reload(struct tpm *t)
 		return tpm_ak_find(t, t->ak_at);
 	}
 	tpm_flush(t, &t->ak);
+	if (!t->state)
+		return tpm_ak_derive(t);
 	rc = tpm_srk_open(t, &srk);
 	if (rc != TSS2_RC_SUCCESS)
 		return rc;

@@ -126,6 +126,8 @@ int main(int argc, char **argv)
 	log_open("assayd", verbose ? LOG_LEVEL_DEBUG : (enum log_level)config->log_level);
 	if (initrd) {
 		report = initrd_enter(config);
+		/* What is in memory is no place for what must outlive a boot. */
+		config->chip.state = NULL;
 		/* The mark of what a service manager is to leave alone while roots change. */
 		argv[0][0] = '@';
 		/* It may have been started as /init. */

@@ -15,7 +15,11 @@
 
 struct attester_config {
 	const char *tcti;          /* tpm: TCTI string, "device:/dev/tpmrm0", "swtpm:path=…" */
-	const char *state;         /* directory for what must outlive a restart (the wrapped AK) */
+	/*
+	 * Directory for what must outlive a restart (the wrapped AK). NULL: there is none, as in an
+	 * initrd; a TPM's AK is then derived from its seed, a TEE's machine has another name each time.
+	 */
+	const char *state;
 	enum hash_alg bank;        /* tpm: PCR bank, SHA-256 by default */
 	uint32_t pcrs;             /* tpm: bitmap of the PCRs to quote */
 	unsigned int runtime_pcr;  /* tpm: 0 to 15, extended with every M; quoted always */

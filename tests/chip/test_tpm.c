@@ -15,6 +15,7 @@
 
 #include "arena.h"
 #include "attester.h"
+#include "attesters/table.h"
 #include "attesters/tpm.h"
 #include "cleanup.h"
 #include "credential.h"
@@ -158,6 +159,41 @@ static void write_byte(const char *path, off_t at, uint8_t xor)
 	assert_int_equal(pread(fd, &b, 1, at), 1);
 	b ^= xor;
 	assert_int_equal(pwrite(fd, &b, 1, at), 1);
+}
+
+/* In an initrd nothing is kept, and a chip is enrolled once: the key has to be the same again. */
+static void without_a_state_directory_the_ak_is_the_same(void **state)
+{
+	struct attester_config config, elsewhere;
+	struct attester_identity before, after, other, kept;
+	char why[ATTESTER_WHY_MAX] = "";
+	struct attester *a;
+
+	(void)state;
+	needs_swtpm();
+	config = config_of(&chip, NULL);
+	elsewhere = config_of(&other_chip, NULL);
+	assert_int_equal(attester_tpm.open(&config, &a, why, sizeof(why)), 0);
+	before = identity_of(a);
+	attester_tpm.close(a);
+	assert_int_equal(attester_tpm.open(&config, &a, why, sizeof(why)), 0);
+	after = identity_of(a);
+	assert_true(view_equal(bytes_view(&before.key_name), bytes_view(&after.key_name)));
+	assert_true(view_equal(bytes_view(&before.ak_public), bytes_view(&after.ak_public)));
+	attester_tpm.close(a);
+	/* Of another TPM it is another, and so is the one that is kept in a file. */
+	assert_int_equal(attester_tpm.open(&elsewhere, &a, why, sizeof(why)), 0);
+	other = identity_of(a);
+	assert_false(view_equal(bytes_view(&before.key_name), bytes_view(&other.key_name)));
+	attester_tpm.close(a);
+	a = open_tpm(&chip, "beside-derived", NULL);
+	kept = identity_of(a);
+	assert_false(view_equal(bytes_view(&before.key_name), bytes_view(&kept.key_name)));
+	attester_tpm.close(a);
+	attester_identity_done(&before);
+	attester_identity_done(&after);
+	attester_identity_done(&other);
+	attester_identity_done(&kept);
 }
 
 static void a_key_file_that_is_not_this_tpms_is_replaced(void **state)
@@ -565,17 +601,13 @@ static void nothing_is_left_in_the_tpm(void **state)
 	bytes_done(&seed);
 }
 
-static void an_ak_that_the_tpm_forgot_is_loaded_again(void **state)
+static void loads_a_forgotten_ak(struct attester *a)
 {
 	struct attester_identity before, after;
+	struct tpm *t = (struct tpm *)a;
 	Assay__ChipReport report;
 	struct arena *arena;
-	struct attester *a;
-	struct tpm *t;
 
-	needs_swtpm();
-	a = open_tpm(&chip, "forgot", NULL);
-	t = (struct tpm *)a;
 	before = identity_of(a);
 	assert_int_equal(Esys_FlushContext(t->esys, t->ak), TSS2_RC_SUCCESS);
 	assert_int_equal(arena_new(1024 * 1024, &arena), 0);
@@ -587,6 +619,20 @@ static void an_ak_that_the_tpm_forgot_is_loaded_again(void **state)
 	attester_identity_done(&after);
 	a->ops->close(a);
 	arena_free(arena);
+}
+
+static void an_ak_that_the_tpm_forgot_is_loaded_again(void **state)
+{
+	struct attester_config derived;
+	char why[ATTESTER_WHY_MAX];
+	struct attester *a;
+
+	(void)state;
+	needs_swtpm();
+	loads_a_forgotten_ak(open_tpm(&chip, "forgot", NULL));
+	derived = config_of(&chip, NULL);
+	assert_int_equal(attester_tpm.open(&derived, &a, why, sizeof(why)), 0);
+	loads_a_forgotten_ak(a);
 }
 
 static void an_event_log_is_shipped_and_judged(void **state)
@@ -734,6 +780,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_ak_outlives_a_restart),
+		cmocka_unit_test(without_a_state_directory_the_ak_is_the_same),
 		cmocka_unit_test(a_key_file_that_is_not_this_tpms_is_replaced),
 		cmocka_unit_test(a_quote_is_judged_by_the_other_side),
 		cmocka_unit_test(an_extend_shows_in_the_quote),
