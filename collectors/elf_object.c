@@ -294,7 +294,7 @@ static int add_symbol(struct reading *x, const GElf_Sym *s)
 		return r;
 	x->o->symbols[x->o->n_symbols++] = (struct elf_symbol){
 		.name = elf_name_hash(name),
-		.value = s->st_value,
+		.value = s->st_value & (UINT64_MAX >> 1),
 		.resolver = type == STT_GNU_IFUNC,
 	};
 	return 0;

@@ -41,8 +41,9 @@ struct elf_slot {
 
 struct elf_symbol {
 	uint64_t name; /* elf_name_hash */
-	uint64_t value;
-	bool resolver; /* STT_GNU_IFUNC: what calls lead to is chosen by a function of the file */
+	/* Thousands of them are kept. The highest bit is no process's address, so it is free. */
+	uint64_t value : 63;
+	uint64_t resolver : 1; /* STT_GNU_IFUNC: a function of the file chooses what calls lead to */
 };
 
 struct elf_object {

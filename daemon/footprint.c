@@ -18,6 +18,8 @@ void footprint_limit(void)
 	 */
 	mallopt(M_MMAP_THRESHOLD, LARGE);
 	mallopt(M_TRIM_THRESHOLD, LARGE);
+	/* Threads seldom allocate at the same moment; heaps of their own would each keep holes. */
+	mallopt(M_ARENA_MAX, 1);
 }
 
 /* Segments that nobody writes, relocations included: what is dropped is what the file says. */

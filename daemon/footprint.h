@@ -2,7 +2,7 @@
 #ifndef ASSAY_FOOTPRINT_H
 #define ASSAY_FOOTPRINT_H
 
-/* Before anything is allocated: memory of large buffers goes back when they are freed. */
+/* Before anything is allocated: one heap, and memory of large buffers goes back when they are freed. */
 void footprint_limit(void);
 
 /*
