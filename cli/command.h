@@ -27,7 +27,7 @@ extern const struct command command_measure_boot, command_seal_boot, command_uns
 extern const struct command command_measure, command_inspect, command_learn, command_policy_check,
 	command_data_split, command_data_join, command_secret_get, command_stage_begin,
 	command_status, command_fleet, command_log, command_evidence_show, command_evidence_verify,
-	command_evidence_ratls,
+	command_evidence_ratls, command_evidence_wrap,
 	command_endorsements_import, command_endorsements_list, command_endorsements_check,
 	command_endorsements_fetch;
 

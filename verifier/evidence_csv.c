@@ -204,30 +204,22 @@ static bool csv_detect(struct view raw)
 	return csv_report_begins(raw) || csv_coco_begins(raw);
 }
 
-/* Report, event log, and whatever may be endorsements; what is not is left out later. */
-static int csv_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
-		      Assay__ChipReport *report, const char **ret_why)
+static bool is_log(struct view v)
 {
-	ProtobufCBinaryData *others = arena_alloc(arena, (n + 1) * sizeof(*others));
 	struct eventlog log;
 	const char *why;
 
-	if (!others)
-		return -ENOMEM;
-	report->endorsements = others;
-	for (size_t i = 0; i < n; i++) {
-		ProtobufCBinaryData d = { files[i].bytes.len, (uint8_t *)files[i].bytes.data };
+	return eventlog_open(v, &log, &why) == 0;
+}
 
-		if (i == at)
-			report->report = d;
-		else if (d.len <= EVENT_LOG_MAX && eventlog_open(files[i].bytes, &log, &why) == 0)
-			report->event_log = d;
-		else
-			others[report->n_endorsements++] = d;
-	}
-	return csv_coco_begins(files[at].bytes)
-		       ? csv_coco_unpack(files[at].bytes, arena, report, ret_why)
-		       : 0;
+static int csv_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
+		      Assay__ChipReport *report, const char **ret_why)
+{
+	int r = evidence_gather(files, n, at, is_log, arena, report);
+
+	if (r == 0 && csv_coco_begins(files[at].bytes))
+		r = csv_coco_unpack(files[at].bytes, arena, report, ret_why);
+	return r;
 }
 
 static int csv_show_report(const Assay__ChipReport *report, json_t **ret)

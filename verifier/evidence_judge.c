@@ -118,6 +118,28 @@ int evidence_basis(const struct evidence_input *in, const struct x509_pin *pins,
 	return 0;
 }
 
+int evidence_gather(const struct evidence_file *files, size_t n, size_t at,
+		    bool (*is_log)(struct view v), struct arena *arena, Assay__ChipReport *report)
+{
+	ProtobufCBinaryData *others = arena_alloc(arena, (n + 1) * sizeof(*others));
+
+	if (!others)
+		return -ENOMEM;
+	report->endorsements = others;
+	for (size_t i = 0; i < n; i++) {
+		struct view v = files[i].bytes;
+		ProtobufCBinaryData d = { v.len, (uint8_t *)v.data };
+
+		if (i == at)
+			report->report = d;
+		else if (is_log && v.len <= EVENT_LOG_MAX && is_log(v))
+			report->event_log = d;
+		else
+			others[report->n_endorsements++] = d;
+	}
+	return 0;
+}
+
 int evidence_endorsements(const struct evidence_input *in, struct endorsements **ret)
 {
 	CLEANUP(endorsements_freep) struct endorsements *e = NULL;

@@ -513,24 +513,10 @@ static bool snp_detect(struct view raw)
 	       version <= UINT8_MAX;
 }
 
-/* What lies beside the report may be its certificates; what is not is left out later. */
 static int snp_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
 		      Assay__ChipReport *report, const char **ret_why)
 {
-	ProtobufCBinaryData *others = arena_alloc(arena, (n + 1) * sizeof(*others));
-
-	if (!others)
-		return -ENOMEM;
-	report->endorsements = others;
-	for (size_t i = 0; i < n; i++) {
-		ProtobufCBinaryData d = { files[i].bytes.len, (uint8_t *)files[i].bytes.data };
-
-		if (i == at)
-			report->report = d;
-		else
-			others[report->n_endorsements++] = d;
-	}
-	return 0;
+	return evidence_gather(files, n, at, NULL, arena, report);
 }
 
 static int snp_show_report(const Assay__ChipReport *report, json_t **ret)

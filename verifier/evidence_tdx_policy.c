@@ -200,25 +200,16 @@ int tdx_check_event_log(struct tdx_check *c)
 	return 1;
 }
 
-/* The quote, and a log of either form. */
-int tdx_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
-	       Assay__ChipReport *report, const char **ret_why)
+static bool is_log(struct view v)
 {
 	struct eventlog log;
 	const char *why;
 
-	(void)arena;
-	(void)ret_why;
-	report->report.data = (uint8_t *)files[at].bytes.data;
-	report->report.len = files[at].bytes.len;
-	for (size_t i = 0; i < n; i++) {
-		struct view v = files[i].bytes;
+	return event_list_begins(v) || eventlog_open(v, &log, &why) == 0;
+}
 
-		if (v.len > EVENT_LOG_MAX || i == at ||
-		    (!event_list_begins(v) && eventlog_open(v, &log, &why) < 0))
-			continue;
-		report->event_log.data = (uint8_t *)v.data;
-		report->event_log.len = v.len;
-	}
-	return 0;
+int tdx_gather(const struct evidence_file *files, size_t n, size_t at, struct arena *arena,
+	       Assay__ChipReport *report, const char **ret_why)
+{
+	return evidence_gather(files, n, at, is_log, arena, report);
 }

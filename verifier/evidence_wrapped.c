@@ -30,6 +30,15 @@ bool evidence_piece_is_of(const struct evidence_piece *p, const char *platform)
 	return false;
 }
 
+const char *evidence_provider(const char *platform)
+{
+	for (size_t i = 0; i < ARRAY_LEN(providers); i++) {
+		if (strcmp(providers[i].platform, platform) == 0)
+			return providers[i].provider;
+	}
+	return NULL;
+}
+
 /* The pieces of one file, not yet in the arena. */
 struct unwrapping {
 	struct cmw_message messages[CMW_MESSAGES_MAX];
