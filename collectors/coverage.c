@@ -147,7 +147,7 @@ static const struct {
 	{ "ctime_xchg_skip", "writeback_mark_inode_dirty" },
 };
 
-static const struct follow_hook *hook_of(const struct follow *f, const char *name)
+const struct follow_hook *coverage_hook(const struct follow *f, const char *name)
 {
 	const struct follow_hook *h = follow_hook_named(f, name), *other;
 
@@ -170,7 +170,7 @@ static int why_not(const struct follow *f, struct mi *mi, const struct row *row,
 	if (row->scan && scan_failed(mi, row->scan))
 		return mi_printf(mi, ret, "the scan failed: %s", row->scan);
 	for (size_t i = 0; i < NEEDS_MAX && row->hooks[i]; i++) {
-		const struct follow_hook *h = f ? hook_of(f, row->hooks[i]) : NULL;
+		const struct follow_hook *h = f ? coverage_hook(f, row->hooks[i]) : NULL;
 
 		if (!f)
 			return mi_text(mi, "eBPF is not used", ret);

@@ -248,13 +248,14 @@ struct cause {
 	uint64_t count;
 };
 
+/* Those that are wanted and have no stand-in on this kernel either. */
 static uint64_t hooks_absent(const struct follow *f)
 {
 	const struct follow_hook *h;
 	uint64_t n = 0;
 
 	for (size_t i = 0; (h = follow_hook(f, i)); i++)
-		n += h->wanted && !h->attached;
+		n += h->wanted && !coverage_hook(f, h->name)->attached;
 	return n;
 }
 

@@ -75,10 +75,10 @@ def release(app):
 DENIED = re.compile(r"Operation not permitted|Permission denied|EPERM|EACCES")
 
 
-def denied(app, row, said):
+def denied(app, row, said, stage):
     """The guard did not let it happen: nothing has changed, and the next stage opens, or what was
     tried is reported by its names."""
-    passed, seen = app.stage(3)
+    passed, seen = app.stage(stage)
     if not passed and [w for w in row.names if not matches(w, seen, app)]:
         return Result(row, "failed", f"denied, but reported as {seen}")
     result = Result(row, "found")
@@ -94,7 +94,14 @@ def attempt(app, row, protect):
     passed, seen = app.stage(1)
     if not passed:
         return Result(row, "failed", f"refused before anything was done: {seen}")
-    row.attack(app, False)
+    app.attacked = app.pid
+    try:
+        row.attack(app, False)
+    except (labs.Failure, OSError) as e:
+        # What comes before the decisive step is refused already.
+        if not protect or not DENIED.search(str(e)):
+            raise
+        return denied(app, row, DENIED.search(str(e)).group(0), 2)
     passed, seen = app.stage(2)
     if not passed:
         return Result(row, "failed", f"the control was reported: {seen}")
@@ -104,7 +111,7 @@ def attempt(app, row, protect):
         row.attack(app, True)
     except (labs.Failure, OSError) as e:
         if protect and not row.prevented and DENIED.search(str(e)):
-            return denied(app, row, DENIED.search(str(e)).group(0))
+            return denied(app, row, DENIED.search(str(e)).group(0), 3)
         if not row.prevented or row.prevented not in str(e):
             raise
         passed, seen = app.stage(3)
