@@ -10,8 +10,10 @@
 #include <cmocka.h>
 
 #include "cleanup.h"
+#include "quantity.h"
 #include "tests/support/alone_try.h"
 #include "tests/support/shared_evidence.h"
+#include "verifier/evidence_sev_snp_product.h"
 
 /* Genuine reports, read in place; what must come out is what the README beside them says. */
 
@@ -27,6 +29,7 @@ CLEANUP_FUNCTION(struct policy *, policy_free)
 
 #define NEW_MILAN_CRL "certs/milan-ark-crl-2026-08.der"
 #define NEW_GENOA_CRL "certs/genoa-ark-crl-2026-08.der"
+#define NEW_TURIN_CRL "certs/turin-ark-crl-2026-08.der"
 
 static struct endorsements *endorsed(const char *const parts[PARTS])
 {
@@ -490,9 +493,81 @@ static void the_result_has_the_report_s_values(void **state)
 	assert_int_equal(t.ops->show(&chip, &shown), -EBADMSG);
 }
 
+static X509 *certificate_of(const struct endorsements *e, const char *common_name)
+{
+	const struct endorsement *i = NULL;
+	char cn[64];
+
+	while ((i = endorsements_next(e, ENDORSEMENT_CERTIFICATE, i))) {
+		if (X509_NAME_get_text_by_NID(X509_get_subject_name(i->certificate),
+					      NID_commonName, cn, sizeof(cn)) > 0 &&
+		    strcmp(cn, common_name) == 0)
+			return i->certificate;
+	}
+	fail_msg("no certificate of %s", common_name);
+	return NULL;
+}
+
+static int judge_ask(const struct snp_product *p, const struct endorsements *e, const char *at)
+{
+	STACK_OF(X509) *given = endorsements_certificates(e);
+	STACK_OF(X509_CRL) *crls = endorsements_crls(e);
+	struct x509_chain c = { .rule = "evidence.chain",
+				.what = "ASK",
+				.leaf = certificate_of(e, p->ask),
+				.given = given,
+				.crls = crls,
+				.crls_needed = 1,
+				.pins = &p->root,
+				.n_pins = 1 };
+	struct appraisal a;
+	int r;
+
+	assert_int_equal(quantity_instant(at, &c.now), 0);
+	appraisal_init(&a);
+	r = x509_chain_verify(&c, &a, NULL);
+	appraisal_done(&a);
+	return r;
+}
+
+/* Signed by its product's own root, in force from 2026-08-19 to 2026-10-04, and of nobody else. */
+static void a_product_s_list_is_its_roots_own(void **state)
+{
+	static const struct {
+		const char *product, *chain, *crl;
+		int revoked;
+	} rows[] = {
+		{ "Milan", MILAN, NEW_MILAN_CRL, 0 },
+		{ "Genoa", GENOA, NEW_GENOA_CRL, 1 },
+		{ "Turin", TURIN, NEW_TURIN_CRL, 0 },
+	};
+
+	(void)state;
+	shared_evidence_needed();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct snp_product *p = snp_product_named(rows[i].product);
+
+		for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
+			const char *const parts[PARTS] = { rows[i].chain, rows[k].crl };
+			CLEANUP(endorsements_freep) struct endorsements *e = endorsed(parts);
+			const struct endorsement *list = endorsements_next(e, ENDORSEMENT_CRL, NULL);
+
+			assert_non_null(p);
+			assert_non_null(list);
+			assert_int_equal(judge_ask(p, e, "2026-09-01T00:00:00Z"), i == k);
+			assert_int_equal(judge_ask(p, e, "2026-08-18T00:00:00Z"), 0);
+			assert_int_equal(judge_ask(p, e, "2026-10-05T00:00:00Z"), 0);
+			if (i == k)
+				assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(list->crl)) > 0,
+						 rows[i].revoked);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_product_s_list_is_its_roots_own),
 		cmocka_unit_test(genuine_reports_get_the_verdict_they_deserve),
 		cmocka_unit_test(a_list_that_is_not_in_force_is_not_passed_over_in_silence),
 		cmocka_unit_test(a_flipped_bit_is_refused),

@@ -11,6 +11,7 @@
 
 #include "cleanup.h"
 #include "eventlog.h"
+#include "evidence.h"
 #include "tests/support/shared_evidence.h"
 #include "verifier/tpm_quote.h"
 
@@ -241,9 +242,78 @@ static void a_quote_of_one_folder_is_not_anothers(void **state)
 	bytes_done(&public);
 }
 
+/* A quote without key and signature: its values can be shown, and it proves nothing. */
+static void a_quote_alone_is_shown_and_not_believed(void **state)
+{
+	Assay__ChipReport report = ASSAY__CHIP_REPORT__INIT;
+	struct evidence_input in = { .report = &report, .now = 1800000000, .alone = true };
+	const struct evidence_ops *tpm = evidence_find("tpm");
+	struct evidence_result result;
+	struct appraisal a;
+	struct bytes attest;
+	json_t *shown, *selection;
+
+	(void)state;
+	shared_evidence_needed();
+	attest = shared_evidence("tpm/parse-only", "quote-no-ak.attest");
+	report.report = (ProtobufCBinaryData){ attest.len, attest.data };
+	assert_int_equal(tpm->show(&report, &shown), 0);
+	assert_string_equal(json_string_value(json_object_get(shown, "extra_data")), "12345678");
+	assert_int_equal(json_integer_value(json_object_get(shown, "reset_count")), 16);
+	selection = json_pack("{s:[i, i, i]}", "sha256", 0, 1, 2);
+	assert_true(json_equal(json_object_get(shown, "pcr_selection"), selection));
+	json_decref(selection);
+	json_decref(shown);
+
+	appraisal_init(&a);
+	assert_int_equal((tpm->verify_alone ? tpm->verify_alone : tpm->verify)(&in, &a, &result), 0);
+	appraisal_finish(&a);
+	assert_int_equal(evidence_verdict(&a), EVIDENCE_INVALID);
+	assert_false(result.signature_good);
+	appraisal_done(&a);
+	bytes_done(&attest);
+}
+
+/* What a TPM certified of a key that it made is signed by that key too, and is no quote. */
+static void a_creation_is_no_quote(void **state)
+{
+	const size_t at = ARRAY_LEN(genuine) - 1;
+	struct bytes attest, signature, public;
+	Assay__ChipReport report = ASSAY__CHIP_REPORT__INIT;
+	uint8_t name[TPM_NAME_MAX];
+	struct tpm_public ak;
+	struct tpm_quote q;
+	struct appraisal a;
+	json_t *shown;
+	const char *why;
+
+	(void)state;
+	shared_evidence_needed();
+	attest = shared_evidence(genuine[at].folder, "ak-creation.attest");
+	signature = shared_evidence(genuine[at].folder, "ak-creation.tpmt_signature");
+	public = shared_evidence(genuine[at].folder, "ak.tpmt_public");
+	assert_int_equal(tpm_public_parse(bytes_view(&public), &ak, &why), 0);
+	/* It names this key. */
+	assert_int_equal(hex_decode_exact(genuine[at].name, name, ak.name_len), 0);
+	assert_non_null(memmem(attest.data, attest.len, name, ak.name_len));
+	appraisal_init(&a);
+	assert_int_equal(tpm_quote_judge(&ak, bytes_view(&attest), bytes_view(&signature),
+					 view_of(NULL, 0), &a, &q),
+			 0);
+	assert_true(a.n > 0 && a.refused);
+	appraisal_done(&a);
+	report.report = (ProtobufCBinaryData){ attest.len, attest.data };
+	assert_int_equal(evidence_find("tpm")->show(&report, &shown), -EBADMSG);
+	bytes_done(&attest);
+	bytes_done(&signature);
+	bytes_done(&public);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_quote_alone_is_shown_and_not_believed),
+		cmocka_unit_test(a_creation_is_no_quote),
 		cmocka_unit_test(genuine_quotes_are_judged_as_they_deserve),
 		cmocka_unit_test(a_quote_of_one_folder_is_not_anothers),
 	};
