@@ -127,6 +127,12 @@ static void a_file_beside_the_directory(struct ima_files *f)
 	see(f, "/srv/app2/new.so", 0xee);
 }
 
+static void a_file_below_a_file(struct ima_files *f)
+{
+	both(f);
+	see(f, "/usr/lib/x.so/odd", 0xee);
+}
+
 static void the_version_before(struct ima_files *f)
 {
 	see(f, "/usr/bin/app", 0xdd);
@@ -189,6 +195,10 @@ static const struct {
 	  FAILS, OTHER, "/usr/lib/x.so" },
 	{ "before the start, an unlisted file", BEFORE_START, "witness: require", an_unlisted_file,
 	  FAILS, UNLISTED, "new.so" },
+	{ "an unlisted file where IMA is not asked", RUNNING,
+	  "witness: require, except: [/srv/app/plugins]", an_unlisted_file, PASSES, NULL, NULL },
+	{ "below what is no directory nothing was measured", RUNNING, "witness: require",
+	  a_file_below_a_file, PASSES, NULL, NULL },
 };
 
 static void files_are_held_against_what_ima_saw(void **state)
@@ -215,6 +225,36 @@ static void files_are_held_against_what_ima_saw(void **state)
 		mi_free(mi);
 		policy_free(p);
 	}
+}
+
+/* Of the files in an MI those that are executed: by their code, or as what a process is. */
+static void files_that_are_not_executed_are_not_asked_for(void **state)
+{
+	struct policy *p = ima_policy("witness: require", false);
+	struct mi *mi = mi_of_one_process(p);
+	struct ima_files *f;
+	struct appraisal a;
+	int index = add_file(mi, "/var/lib/app/database", 0x77);
+
+	(void)state;
+	assert_int_equal(ima_files_new(&f), 0);
+	both(f);
+	appraisal_init(&a);
+	policy_judge_ima(p, "tpm", mi, f, "", 0, &a);
+	appraisal_finish(&a);
+	check_outcome("a file that is open", &a, PASSES, NULL, NULL);
+	appraisal_done(&a);
+
+	mi->msg->processes[0]->executable = (uint32_t)index;
+	appraisal_init(&a);
+	policy_judge_ima(p, "tpm", mi, f, "", 0, &a);
+	appraisal_finish(&a);
+	check_outcome("a program none of whose code is mapped", &a, FAILS, UNSEEN,
+		      "/var/lib/app/database is executed");
+	appraisal_done(&a);
+	ima_files_free(f);
+	mi_free(mi);
+	policy_free(p);
 }
 
 /* Without a list, without a digest, without the item: never passed. */
@@ -377,6 +417,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_are_held_against_what_ima_saw),
+		cmocka_unit_test(files_that_are_not_executed_are_not_asked_for),
 		cmocka_unit_test(what_cannot_be_compared_does_not_pass),
 		cmocka_unit_test(a_policy_that_does_not_ask_checks_nothing),
 		cmocka_unit_test(a_vtpm_has_rules_of_its_own),
