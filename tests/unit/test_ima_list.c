@@ -93,6 +93,10 @@ static void it_sends_what_the_verifier_lacks(void **state)
 	check_slice(l, 8, 0, "aaaabbbb");
 	/* No report ends past the list. */
 	check_slice(l, 100, 0, "aaaabbbb");
+	/* Nor does the lie come true when the list has grown. */
+	grow(p, "cccc", 4);
+	assert_int_equal(ima_list_read(l), 12);
+	check_slice(l, 12, 0, "aaaabbbbcccc");
 	ima_list_free(l);
 }
 
