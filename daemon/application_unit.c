@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "application_run.h"
@@ -19,6 +20,7 @@
 #define OLDEST_LOOKS 2 /* without systemd to ask, until the oldest process is taken for the main one */
 #define SUFFIX	     ".service"
 #define PROC_TEXT    4096
+#define PIDS_MAX     256 /* looked at, where one of a unit is looked for */
 
 /* Asked on another thread, which may outlive the run. */
 struct unit_question {
@@ -72,14 +74,32 @@ static int find_cgroup(const char *unit, int *ret_fd, char **ret_path)
 	return unit_cgroup(hierarchy, mount, unit, ret_fd, ret_path);
 }
 
-bool application_unit_runs(struct daemon *d, const char *unit)
+/* systemd's own process, which waits for a credential in the unit's place. */
+static bool is_systemd(pid_t pid)
+{
+	struct stat own, first;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	return stat(path, &own) == 0 && stat("/proc/1/exe", &first) == 0 &&
+	       own.st_dev == first.st_dev && own.st_ino == first.st_ino;
+}
+
+bool application_unit_runs(const char *unit)
 {
 	CLEANUP(cleanup_mem) char *path = NULL;
 	CLEANUP(cleanup_fd) int fd = -1;
-	bool populated = false;
+	pid_t pids[PIDS_MAX];
+	ssize_t n;
 
-	return find_cgroup(unit, &fd, &path) == 0 && cgroup_populated(fd, &populated) == 0 &&
-	       populated;
+	if (find_cgroup(unit, &fd, &path) < 0)
+		return false;
+	n = cgroup_pids(fd, pids, ARRAY_LEN(pids));
+	for (ssize_t i = 0; i < n && i < PIDS_MAX; i++) {
+		if (!is_systemd(pids[i]))
+			return true;
+	}
+	return n > PIDS_MAX;
 }
 
 /* From here on its cgroup is the target's. -ENOENT: it has none yet, or nobody is in it. */
@@ -212,7 +232,7 @@ static void question_free(struct unit_question *q)
 /* The process of the unit that began first; processes of one tick in the order of their numbers. */
 static pid_t oldest_process(struct application *a)
 {
-	pid_t pids[256], oldest = 0;
+	pid_t pids[PIDS_MAX], oldest = 0;
 	ssize_t n = cgroup_pids(a->target->cgroup_fd, pids, ARRAY_LEN(pids));
 
 	for (ssize_t i = 0; i < n && i < (ssize_t)ARRAY_LEN(pids); i++) {

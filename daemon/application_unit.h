@@ -32,7 +32,7 @@ void application_unit_clear(struct application *a);
 /* Its name without ".service", copied to ret; of an application that is no unit its own name. */
 const char *application_unit_name(const struct application *a, char ret[APPLICATION_NAME_MAX + 1]);
 
-/* True if processes of the unit are there, whoever started them. */
-bool application_unit_runs(struct daemon *d, const char *unit);
+/* True if something of the unit runs, beside what systemd has waiting in its place. */
+bool application_unit_runs(const char *unit);
 
 #endif

@@ -108,7 +108,12 @@ struct deliver_socket_ops {
 	void (*foreign)(void *arg, pid_t pid, uid_t uid);
 };
 
-MUST_CHECK int deliver_socket_open(struct event_base *base, const char *path,
+/*
+ * passed_fd: a socket that the service manager listens on at path already (assayd.socket), which it
+ * keeps, so that whoever connects while assayd is away waits; owned by it from here on, whatever
+ * comes back. -1: none, it is made, and removed in the end. Errors of bind(2).
+ */
+MUST_CHECK int deliver_socket_open(struct event_base *base, const char *path, int passed_fd,
 				   const struct deliver_socket_ops *ops, void *arg,
 				   struct deliver_socket **ret);
 /* An application's secrets changed: those that wait are asked for again. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The socket that LoadCredential= reads from. */
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ struct waiting {
 };
 
 struct deliver_socket {
-	char *path;
+	char *path; /* to be removed in the end; NULL: the service manager's */
 	int fd;
 	struct event *acceptable, *retry;
 	const struct deliver_socket_ops *ops;
@@ -233,7 +234,23 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 
 CLEANUP_FUNCTION(struct deliver_socket *, deliver_socket_close)
 
-int deliver_socket_open(struct event_base *base, const char *path,
+/* Makes the socket, or takes the one that was passed. */
+static int listen_at(struct deliver_socket *s, const char *path)
+{
+	int r;
+
+	if (s->fd >= 0) {
+		r = fcntl(s->fd, F_SETFL, O_NONBLOCK);
+		return r < 0 ? neg_errno() : 0;
+	}
+	r = local_socket_listen(path, SOCK_STREAM, 0600, &s->fd);
+	if (r < 0)
+		return r;
+	s->path = strdup(path);
+	return s->path ? 0 : -ENOMEM;
+}
+
+int deliver_socket_open(struct event_base *base, const char *path, int passed_fd,
 			const struct deliver_socket_ops *ops, void *arg,
 			struct deliver_socket **ret)
 {
@@ -241,17 +258,16 @@ int deliver_socket_open(struct event_base *base, const char *path,
 	int r;
 
 	s = calloc(1, sizeof(*s));
-	if (!s)
+	if (!s) {
+		cleanup_fd(&passed_fd);
 		return -ENOMEM;
-	s->fd = -1;
+	}
+	s->fd = passed_fd;
 	s->ops = ops;
 	s->arg = arg;
-	r = local_socket_listen(path, SOCK_STREAM, 0600, &s->fd);
+	r = listen_at(s, path);
 	if (r < 0)
 		return r;
-	s->path = strdup(path);
-	if (!s->path)
-		return -ENOMEM;
 	s->acceptable = event_new(base, s->fd, EV_READ | EV_PERSIST, on_acceptable, s);
 	s->retry = event_new(base, -1, 0, on_retry, s);
 	if (!s->acceptable || !s->retry || event_add(s->acceptable, NULL) < 0)

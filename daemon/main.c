@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include <systemd/sd-daemon.h>
+
 #include "cleanup.h"
 #include "config.h"
 #include "footprint.h"
@@ -74,7 +76,7 @@ int main(int argc, char **argv)
 	const char *path = DEFAULT_CONFIG;
 	/* The kernel gives process 1 what it has no use for itself on its command line. */
 	bool check = false, verbose = false, initrd = getpid() == 1 && initrd_here();
-	int ends[2], o, status, report = -1;
+	int ends[2], o, status, report = -1, passed = sd_listen_fds(0);
 	bool kernels_arguments = initrd;
 	struct config *config;
 	pid_t net;
@@ -145,6 +147,9 @@ int main(int argc, char **argv)
 	}
 	if (net == 0) {
 		close(ends[0]);
+		/* What the service manager passed is for the monitor. */
+		for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + passed; fd++)
+			close(fd);
 		status = net_main(config, ends[1]);
 		config_free(config);
 		return status;

@@ -366,7 +366,7 @@ static int end_survivors(struct daemon *d)
 		int r;
 
 		if (d->config->applications[i].unit &&
-		    application_unit_runs(d, d->config->applications[i].unit)) {
+		    application_unit_runs(d->config->applications[i].unit)) {
 			log_warning("%s: it runs already, and nobody watched it", name);
 			d->survivors[d->n_survivors++] = (char *)name;
 			continue;
@@ -425,10 +425,26 @@ static int open_applications(struct daemon *d)
 	return r;
 }
 
+/* Of assayd.socket; sd_listen_fds(3). What else was passed, and is not ours, is closed. -1: none. */
+static int passed_socket(const char *path)
+{
+	int n = sd_listen_fds(1), found = -1;
+
+	for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n; fd++) {
+		if (found < 0 && path && sd_is_socket_unix(fd, SOCK_STREAM, 1, path, 0) > 0) {
+			found = fd;
+			continue;
+		}
+		log_warning("a socket was passed that is not credential_socket: it is closed");
+		close(fd);
+	}
+	return found;
+}
+
 static int open_sockets(struct daemon *d)
 {
 	const struct config *c = d->config;
-	int r;
+	int passed = passed_socket(c->credential_socket), r;
 
 	r = app_socket_new(d->base, c->socket, &requests_ops, d, &d->socket);
 	if (r < 0) {
@@ -437,8 +453,8 @@ static int open_sockets(struct daemon *d)
 	}
 	r = deliver_root_make(c->runtime_directory, &d->credentials_root);
 	if (r == 0 && c->credential_socket)
-		r = deliver_socket_open(d->base, c->credential_socket, &requests_credential_ops, d,
-					&d->credentials);
+		r = deliver_socket_open(d->base, c->credential_socket, passed,
+					&requests_credential_ops, d, &d->credentials);
 	if (r < 0)
 		log_error("credentials: %s", strerror(-r));
 	return r;

@@ -81,7 +81,7 @@ static int setup(void **state)
 	f->base = event_base_new();
 	if (secret_heap_open() < 0 || secret_copy(view_text(SECRET), &f->secret) < 0)
 		return -1;
-	return deliver_socket_open(f->base, f->path, &ops, f, &f->socket);
+	return deliver_socket_open(f->base, f->path, -1, &ops, f, &f->socket);
 }
 
 static int teardown(void **state)
@@ -255,6 +255,37 @@ static void addresses_of_another_form_are_refused(void **state)
 					      application, name),
 			 0);
 	assert_string_equal(application, "a.b-c");
+}
+
+/* assayd.socket: who came before assayd is answered, and the socket stays when it ends. */
+static void a_socket_that_was_passed_is_served_and_kept(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char content[256] = "";
+	int passed, fd;
+
+	deliver_socket_close(f->socket);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", f->path);
+	passed = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_true(passed >= 0);
+	assert_int_equal(bind(passed, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(passed, 4), 0);
+	fd = dial(f, ADDRESS("\0"
+			     "1/unit/payroll.service/tls-key"));
+	assert_int_equal(deliver_socket_open(f->base, f->path, dup(passed), &ops, f, &f->socket),
+			 0);
+	pump(f);
+	assert_int_equal(hear(fd, content, sizeof(content)), strlen(SECRET));
+	close(fd);
+	deliver_socket_close(f->socket);
+	f->socket = NULL;
+	assert_int_equal(access(f->path, F_OK), 0);
+	fd = dial(f, ADDRESS("\0"
+			     "2/unit/payroll.service/tls-key"));
+	close(fd);
+	close(passed);
+	assert_int_equal(unlink(f->path), 0);
 }
 
 static void root_that_is_not_systemd_gets_nothing(void **state)
@@ -451,6 +482,7 @@ int main(void)
 		TEST(a_refusal_brings_nothing),
 		TEST(the_largest_secret_comes_whole),
 		TEST(addresses_of_another_form_are_refused),
+		TEST(a_socket_that_was_passed_is_served_and_kept),
 		TEST(root_that_is_not_systemd_gets_nothing),
 		TEST(another_user_gets_nothing),
 		TEST(files_are_for_one_user_and_not_on_disk),
