@@ -24,7 +24,7 @@ struct comparing {
 	const char *platform;
 	char path[APPRAISAL_RULE_MAX]; /* of the check that is being made */
 	const struct policy_ima *ima;
-	struct ima_files *seen;
+	const struct ima_files *seen;
 	bool blanks; /* a path of the reference values has one, which IMA spells '_' */
 };
 
@@ -51,17 +51,18 @@ static const char *content_of(const struct ima_file *f, char to[DIGEST_HEX_MAX])
 }
 
 /* Calls on_file once for each file of the MI that code is mapped from or a process executes. */
-static int each_executed(struct judge_check *c, struct comparing *x,
-			 int (*on_file)(struct judge_check *c, struct comparing *x,
-					const Assay__File *f))
+static void each_executed(struct judge_check *c, struct comparing *x,
+			  void (*on_file)(struct judge_check *c, struct comparing *x,
+					  const Assay__File *f))
 {
 	CLEANUP(cleanup_mem) bool *wanted = NULL;
 	const Assay__Mi *mi = x->j.mi;
-	int r = 0;
 
 	wanted = calloc(mi->n_files + 1, sizeof(*wanted));
-	if (!wanted)
-		return -ENOMEM;
+	if (!wanted) {
+		judge_unchecked(c, "no memory");
+		return;
+	}
 	for (size_t i = 0; mi->code && i < mi->code->n_processes; i++) {
 		const Assay__CodeOf *p = mi->code->processes[i];
 
@@ -74,58 +75,45 @@ static int each_executed(struct judge_check *c, struct comparing *x,
 		if (mi->processes[i]->executable <= mi->n_files)
 			wanted[mi->processes[i]->executable] = true;
 	}
-	for (size_t i = 1; r == 0 && i <= mi->n_files; i++) {
+	for (size_t i = 1; i <= mi->n_files; i++) {
 		if (wanted[i] && !excepted(x, judge_text(mi->files[i - 1]->path)))
-			r = on_file(c, x, mi->files[i - 1]);
+			on_file(c, x, mi->files[i - 1]);
 	}
-	return r;
 }
 
-/* A file that cannot be compared was not seen to be the same. */
-static int find(const struct comparing *x, const Assay__File *f, enum ima_seen *ret,
-		const struct ima_file **ret_other)
+static enum ima_seen find(const struct comparing *x, const Assay__File *f,
+			  const struct ima_file **ret_other)
 {
 	return ima_files_find(x->seen, judge_text(f->path), view_of(f->sha256.data, f->sha256.len),
-			      ret, ret_other);
+			      ret_other);
 }
 
-static int check_unseen(struct judge_check *c, struct comparing *x, const Assay__File *f)
+static void check_unseen(struct judge_check *c, struct comparing *x, const Assay__File *f)
 {
 	const struct ima_file *other = NULL;
-	enum ima_seen seen;
-	int r;
+	enum ima_seen seen = find(x, f, &other);
 
-	if (f->sha256.len == 0) {
+	if (f->sha256.len == 0)
 		judge_unchecked(c, "%s was not hashed: %s", judge_text(f->path),
 				judge_text(f->error)[0] ? f->error : "it does not say why");
-		return 0;
-	}
-	r = find(x, f, &seen, &other);
-	if (r < 0)
-		return r;
-	if (seen == IMA_SEEN_NOT)
+	else if (seen == IMA_SEEN_NOT)
 		judge_fail(c, "%s is executed, and is not in IMA's list", f->path);
 	else if (seen == IMA_SEEN_OTHER && other->sha256.size == 0)
 		judge_unchecked(c, "%s is in IMA's list with a digest %s only", f->path,
 				other->why);
-	return 0;
 }
 
-static int check_other(struct judge_check *c, struct comparing *x, const Assay__File *f)
+static void check_other(struct judge_check *c, struct comparing *x, const Assay__File *f)
 {
 	char measured[DIGEST_HEX_MAX], hex[DIGEST_HEX_MAX];
 	const struct ima_file *other = NULL;
 	struct digest own;
-	enum ima_seen seen;
-	int r;
 
-	if (digest_from(HASH_SHA256, view_of(f->sha256.data, f->sha256.len), &own) < 0)
-		return 0; /* as unseen_file says */
-	r = find(x, f, &seen, &other);
-	if (r == 0 && seen == IMA_SEEN_OTHER && other->sha256.size > 0)
+	/* One that was not hashed unseen_file tells of. */
+	if (digest_from(HASH_SHA256, view_of(f->sha256.data, f->sha256.len), &own) == 0 &&
+	    find(x, f, &other) == IMA_SEEN_OTHER && other->sha256.size > 0)
 		judge_fail(c, "%s: assayd measured %s, and IMA saw %s", f->path,
 			   short_hex(&own, measured), short_hex(&other->sha256, hex));
-	return r;
 }
 
 static bool spelt_alike(const char *ours, const char *imas)
@@ -248,19 +236,14 @@ static bool begin(struct judge_check *c, struct comparing *x, const char *rule,
 	return judge_begin(c, &x->j, &x->rule, JUDGE_ABSENCE, path_of(x, rule), expected, true);
 }
 
-static void end(struct judge_check *c, int r)
-{
-	if (r < 0)
-		judge_unchecked(c, "%s", strerror(-r));
-	judge_end(c);
-}
-
 static void compare_unseen(struct comparing *x)
 {
 	struct judge_check c;
 
-	if (x->j.mi && begin(&c, x, unseen_rule, "executed files that IMA measured too"))
-		end(&c, each_executed(&c, x, check_unseen));
+	if (!x->j.mi || !begin(&c, x, unseen_rule, "executed files that IMA measured too"))
+		return;
+	each_executed(&c, x, check_unseen);
+	judge_end(&c);
 }
 
 static void compare_other(struct comparing *x)
@@ -270,7 +253,9 @@ static void compare_other(struct comparing *x)
 	if (!begin(&c, x, other_rule, "files with the content that IMA measured"))
 		return;
 	each_seen(&c, x, check_history);
-	end(&c, x->j.mi ? each_executed(&c, x, check_other) : 0);
+	if (x->j.mi)
+		each_executed(&c, x, check_other);
+	judge_end(&c);
 }
 
 static void compare_unlisted(struct comparing *x)
@@ -280,7 +265,7 @@ static void compare_unlisted(struct comparing *x)
 	if (!begin(&c, x, unlisted_rule, "no other file in measured directories"))
 		return;
 	each_seen(&c, x, check_unlisted);
-	end(&c, 0);
+	judge_end(&c);
 }
 
 static bool has_blanks(const struct comparing *x)
@@ -299,7 +284,8 @@ static bool has_blanks(const struct comparing *x)
 }
 
 void policy_judge_ima(const struct policy *p, const char *platform, const struct mi *mi,
-		      struct ima_files *seen, const char *why, int64_t now_s, struct appraisal *a)
+		      const struct ima_files *seen, const char *why, int64_t now_s,
+		      struct appraisal *a)
 {
 	const struct policy_ima *ima = policy_ima_of(p, platform);
 	struct comparing x = { .platform = platform, .ima = ima, .seen = seen };

@@ -35,14 +35,15 @@ void ima_files_free(struct ima_files *f);
 
 /*
  * Adds a copy. path need not end with a zero byte; file->path is not looked at. -EMSGSIZE: the
- * table is full (IMA_FILES_MAX). -EINVAL: the path has a zero byte inside. -ENOMEM, also past
+ * table is full (IMA_FILES_MAX). -EINVAL: the path has a zero byte inside, or the digest is not
+ * SHA-256. -ENOMEM, also past
  * IMA_FILES_BYTES.
  */
 MUST_CHECK int ima_files_add(struct ima_files *f, struct view path, const struct ima_file *file);
 
 size_t ima_files_count(const struct ima_files *f);
 
-/* In the order in which they were added; i is less than the count. Lent until f is next changed. */
+/* In the order in which they were added; i is less than the count. Lent until f ends. */
 const struct ima_file *ima_files_at(const struct ima_files *f, size_t i);
 
 /* What IMA knows of a file that assayd measured. */
@@ -53,10 +54,10 @@ enum ima_seen {
 };
 
 /*
- * path as assayd has it. *ret_other, unless NULL: for IMA_SEEN_OTHER the last entry of that path,
- * lent as above. -ENOMEM.
+ * path as assayd has it; sha256 of another length is no content. *ret_other, unless NULL: for
+ * IMA_SEEN_OTHER the last entry of that path, lent until f ends.
  */
-MUST_CHECK int ima_files_find(struct ima_files *f, const char *path, struct view sha256,
-			      enum ima_seen *ret, const struct ima_file **ret_other);
+enum ima_seen ima_files_find(const struct ima_files *f, const char *path, struct view sha256,
+			     const struct ima_file **ret_other);
 
 #endif

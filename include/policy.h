@@ -215,7 +215,7 @@ void policy_judge_dynamic(const struct policy *p, const struct mi *mi, const str
  * "unlisted_file": IMA saw a file below a directory of the reference values that they do not have.
  */
 void policy_judge_ima(const struct policy *p, const char *platform, const struct mi *mi,
-		      struct ima_files *seen, const char *why, int64_t now_s,
+		      const struct ima_files *seen, const char *why, int64_t now_s,
 		      struct appraisal *a);
 
 #endif

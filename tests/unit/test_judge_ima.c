@@ -356,7 +356,6 @@ static void many_files_are_found(void **state)
 {
 	const struct ima_file *other = NULL;
 	struct ima_files *f;
-	enum ima_seen seen;
 	uint8_t digest[32];
 	char path[64];
 
@@ -374,23 +373,26 @@ static void many_files_are_found(void **state)
 	memset(digest, 0, sizeof(digest));
 	for (unsigned int i = 0; i < 3000; i += 7) {
 		memcpy(digest, &i, sizeof(i));
-		assert_int_equal(ima_files_find(f, "/elsewhere", view_of(digest, 32), &seen, NULL),
-				 0);
-		assert_int_equal(seen, IMA_SEEN_SAME);
+		assert_int_equal(ima_files_find(f, "/elsewhere", view_of(digest, 32), NULL),
+				 IMA_SEEN_SAME);
 	}
 	memset(digest, 0xff, sizeof(digest));
 	for (unsigned int i = 0; i < 1500; i += 7) {
 		unsigned int newest = i + 1500;
 
 		snprintf(path, sizeof(path), "/%u/a b", i);
-		assert_int_equal(ima_files_find(f, path, view_of(digest, 32), &seen, &other), 0);
-		assert_int_equal(seen, IMA_SEEN_OTHER);
+		assert_int_equal(ima_files_find(f, path, view_of(digest, 32), &other),
+				 IMA_SEEN_OTHER);
 		assert_memory_equal(other->sha256.bytes, &newest, sizeof(newest));
 	}
-	assert_int_equal(ima_files_find(f, "/1500/a b", view_of(digest, 32), &seen, NULL), 0);
-	assert_int_equal(seen, IMA_SEEN_NOT);
-	assert_int_equal(ima_files_find(f, "", view_of(NULL, 0), &seen, NULL), 0);
-	assert_int_equal(seen, IMA_SEEN_NOT);
+	assert_int_equal(ima_files_find(f, "/1500/a b", view_of(digest, 32), NULL), IMA_SEEN_NOT);
+	assert_int_equal(ima_files_find(f, "/1/a_b", view_of(digest, 32), NULL), IMA_SEEN_OTHER);
+	assert_int_equal(ima_files_find(f, "/1/a", view_of(digest, 32), NULL), IMA_SEEN_NOT);
+	assert_int_equal(ima_files_find(f, "/1/a bc", view_of(digest, 32), NULL), IMA_SEEN_NOT);
+	assert_int_equal(ima_files_find(f, "", view_of(NULL, 0), NULL), IMA_SEEN_NOT);
+	assert_int_equal(ima_files_add(f, view_text("/x"),
+				       &(struct ima_file){ .sha256 = digest_zero(HASH_SHA1) }),
+			 -EINVAL);
 	assert_int_equal(ima_files_add(f, view_of("/a\0b", 4), &(struct ima_file){ 0 }), -EINVAL);
 	ima_files_free(f);
 	ima_files_free(NULL);
