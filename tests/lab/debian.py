@@ -84,6 +84,10 @@ class Tree:
                      "systemd-networkd.service", "e2scrub_reap.service", "apt-daily.service",
                      "systemd-resolved.service", "systemd-timesyncd.service"):
             self.link("/dev/null", f"/etc/systemd/system/{unit}")
+        # What goes to the journal, assayd's log above this root among it, is to be seen.
+        self.write("/etc/systemd/journald.conf.d/console.conf",
+                   "[Journal]\nStorage=volatile\nForwardToConsole=yes\nTTYPath=/dev/ttyS0\n"
+                   "MaxLevelConsole=info\n")
         self.write("/etc/machine-id", "")
         self.write("/etc/hostname", "machine\n")
         self.write("/etc/fstab", "")
