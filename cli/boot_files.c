@@ -58,8 +58,7 @@ const char *boot_files_wrong(const struct boot_files *f)
 	return NULL;
 }
 
-/* Only what the limit says is read of a file that is larger. */
-static int read_file(const char *path, size_t max, struct bytes *ret)
+int boot_files_read(const char *path, size_t max, struct bytes *ret)
 {
 	CLEANUP(cleanup_fd) int fd = -1;
 	int r;
@@ -90,8 +89,8 @@ static int predict_direct(const struct boot_files *f, enum hash_alg bank, struct
 	const char *why = NULL;
 	int r;
 
-	if (read_file(f->kernel, BOOT_KERNEL_MAX, &kernel) < 0 ||
-	    read_file(f->initrd, BOOT_INITRD_MAX, &initrd) < 0)
+	if (boot_files_read(f->kernel, BOOT_KERNEL_MAX, &kernel) < 0 ||
+	    boot_files_read(f->initrd, BOOT_INITRD_MAX, &initrd) < 0)
 		return EXIT_ENVIRONMENT;
 	in.kernel = bytes_view(&kernel);
 	in.initrd = bytes_view(&initrd);
@@ -105,7 +104,7 @@ static int predict_unified(const struct boot_files *f, enum hash_alg bank, struc
 	const char *why = NULL;
 	int r;
 
-	if (read_file(f->uki, PE_FILE_MAX, &image) < 0)
+	if (boot_files_read(f->uki, PE_FILE_MAX, &image) < 0)
 		return EXIT_ENVIRONMENT;
 	r = boot_values_unified(bytes_view(&image), f->secure_boot, bank, ret, &why);
 	return predicted(r, f->uki, why);

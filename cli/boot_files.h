@@ -65,6 +65,9 @@ MUST_CHECK int boot_files_option(struct boot_files *f, int option, const char *a
 /* What is missing or too much; NULL: nothing. */
 const char *boot_files_wrong(const struct boot_files *f);
 
+/* A file of at most max bytes into *ret, which the caller ends. Says what is wrong. */
+MUST_CHECK int boot_files_read(const char *path, size_t max, struct bytes *ret);
+
 /*
  * Reads the files and predicts, in one bank; the PCRs given are added. Messages on standard error.
  * Returns the exit status.

@@ -6,6 +6,7 @@
 #include "claims.h"
 #include "command.h"
 #include "output.h"
+#include "snp_boot.h"
 #include "terminal.h"
 
 #define BANKS_MAX 4
@@ -14,8 +15,15 @@ struct request {
 	struct boot_files files;
 	size_t n_banks;
 	enum hash_alg banks[BANKS_MAX];
+	struct snp_boot snp;
 	const char *application;
 	bool policy, json;
+};
+
+/* What was predicted for SEV-SNP, apart from the banks. */
+struct launch {
+	bool known;
+	char hex[DIGEST_HEX_MAX];
 };
 
 /* What was predicted for one bank. */
@@ -60,7 +68,8 @@ static void print_text(const struct request *q, const struct prediction *p)
 		       digest_hex(&p->aggregate, hex));
 }
 
-static int print_policy(const struct request *q, const struct prediction *p)
+static int print_policy(const struct request *q, const struct prediction *p,
+			const struct launch *snp)
 {
 	char hex[DIGEST_HEX_MAX];
 
@@ -81,6 +90,8 @@ static int print_policy(const struct request *q, const struct prediction *p)
 		printf("      %u: [%s] # %s\n", i, digest_hex(&p->values.pcr[i], hex),
 		       comment(q, i));
 	}
+	if (snp->known)
+		printf("  sev-snp:\n    measurement: [%s]\n", snp->hex);
 	return EXIT_GOOD;
 }
 
@@ -108,7 +119,7 @@ static json_t *bank_json(const struct prediction *p)
 	return NULL;
 }
 
-static int print_json(const struct request *q, const struct prediction *p)
+static int print_json(const struct request *q, const struct prediction *p, const struct launch *snp)
 {
 	json_t *banks = json_object(), *all = NULL;
 	int r = banks ? 0 : -1;
@@ -119,6 +130,11 @@ static int print_json(const struct request *q, const struct prediction *p)
 		all = json_pack("{s:s, s:b, s:O}", "boot", q->files.uki ? "uki" : "direct",
 				"secure_boot", (int)q->files.secure_boot, "banks", banks);
 	json_decref(banks);
+	if (all && snp->known &&
+	    json_object_set_new(all, "sev_snp", json_pack("{s:s}", "measurement", snp->hex)) < 0) {
+		json_decref(all);
+		all = NULL;
+	}
 	return output_json(all, EXIT_GOOD);
 }
 
@@ -146,6 +162,8 @@ static int predict(const struct request *q, enum hash_alg bank, struct predictio
 static int measure_boot(const struct request *q)
 {
 	struct prediction predictions[BANKS_MAX];
+	struct launch snp = { 0 };
+	struct digest measurement;
 	int status;
 
 	for (size_t i = 0; i < q->n_banks; i++) {
@@ -153,14 +171,23 @@ static int measure_boot(const struct request *q)
 		if (status != EXIT_GOOD)
 			return status;
 	}
+	if (q->snp.firmware) {
+		status = snp_boot_measurement(&q->snp, &q->files, &measurement);
+		if (status != EXIT_GOOD)
+			return status;
+		snp.known = true;
+		digest_hex(&measurement, snp.hex);
+	}
 	if (q->files.kernel && !q->files.memory_mib)
 		terminal_note("PCR 4 is left out: it depends on the machine's --memory");
 	if (q->policy)
-		return print_policy(q, &predictions[0]);
+		return print_policy(q, &predictions[0], &snp);
 	if (q->json)
-		return print_json(q, predictions);
+		return print_json(q, predictions, &snp);
 	for (size_t i = 0; i < q->n_banks; i++)
 		print_text(q, &predictions[i]);
+	if (snp.known)
+		printf("sev-snp measurement  %s\n", snp.hex);
 	return EXIT_GOOD;
 }
 
@@ -188,7 +215,13 @@ static int read_banks(struct request *q, const char *text)
 	}
 }
 
-enum { OPTION_BANKS = BOOT_FILES_OTHER, OPTION_APPLICATION };
+enum {
+	OPTION_BANKS = BOOT_FILES_OTHER,
+	OPTION_APPLICATION,
+	OPTION_FIRMWARE,
+	OPTION_VCPUS,
+	OPTION_CPU,
+};
 
 static int run(const struct command *c, int argc, char **argv)
 {
@@ -196,6 +229,9 @@ static int run(const struct command *c, int argc, char **argv)
 		BOOT_FILES_OPTIONS,
 		{ "bank", required_argument, NULL, OPTION_BANKS },
 		{ "application", required_argument, NULL, OPTION_APPLICATION },
+		{ "firmware", required_argument, NULL, OPTION_FIRMWARE },
+		{ "vcpus", required_argument, NULL, OPTION_VCPUS },
+		{ "cpu", required_argument, NULL, OPTION_CPU },
 		{ "policy", no_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
@@ -215,19 +251,31 @@ static int run(const struct command *c, int argc, char **argv)
 						 "--bank: expected sha256, sha384 and so on, "
 						 "each once, found '%s'",
 						 optarg);
+		else if (o == OPTION_VCPUS && snp_boot_vcpus(&q.snp, optarg) < 0)
+			return command_wrong_use(c, "--vcpus: expected 1 to %d, found '%s'",
+						 SNP_VCPUS_MAX, optarg);
+		else if (o == OPTION_CPU && snp_boot_cpu(&q.snp, optarg) < 0)
+			return command_wrong_use(c,
+						 "--cpu: expected FAMILY,MODEL,STEPPING, "
+						 "found '%s'",
+						 optarg);
+		else if (o == OPTION_FIRMWARE)
+			q.snp.firmware = optarg;
 		else if (o == OPTION_APPLICATION)
 			q.application = optarg;
 		else if (o == 'p')
 			q.policy = true;
 		else if (o == 'j')
 			q.json = true;
-		else if (o != OPTION_BANKS)
+		else if (o != OPTION_BANKS && o != OPTION_VCPUS && o != OPTION_CPU)
 			return command_other_option(c, o);
 	}
 	if (optind != argc)
 		return command_wrong_use(c, "unexpected argument '%s'", argv[optind]);
 	if (boot_files_wrong(&q.files))
 		return command_wrong_use(c, "%s", boot_files_wrong(&q.files));
+	if (!q.snp.firmware != !q.snp.vcpus || !q.snp.firmware != !q.snp.cpu_given)
+		return command_wrong_use(c, "--firmware, --vcpus and --cpu go together");
 	if (q.policy && q.json)
 		return command_wrong_use(c, "either --policy or --json goes to standard output");
 	if (q.policy && q.n_banks > 1)
@@ -240,11 +288,19 @@ static int run(const struct command *c, int argc, char **argv)
 
 const struct command command_measure_boot = {
 	.name = "measure boot",
-	.arguments = BOOT_FILES_ARGUMENTS
-	" [--pcr N=HEX]... [--bank NAMES] [--policy [--application NAME]|--json]",
+	.arguments =
+		BOOT_FILES_ARGUMENTS " [--firmware FILE --vcpus N --cpu F,M,S] [--pcr N=HEX]... "
+				     "[--bank NAMES] [--policy [--application NAME]|--json]",
 	.summary = "Predict the PCRs of a boot from the files that will be booted",
 	.options = "PCR 4, 9 and 11 as OVMF, Linux' EFI stub and the stub of systemd 252 extend "
 		   "them. With PCR 0\nto 9 known, also IMA's boot_aggregate.\n\n" BOOT_FILES_HELP
+		   "      --firmware FILE   for SEV-SNP the measurement of a launch by QEMU with "
+		   "this OVMF,\n"
+		   "                        and with the hashes of the kernel of --kernel\n"
+		   "      --vcpus N         its processors (-smp)\n"
+		   "      --cpu F,M,S       family, model and stepping that they have (-cpu): "
+		   "25,1,1 is\n"
+		   "                        EPYC-Milan, 25,17,0 EPYC-Genoa\n"
 		   "      --bank NAMES      of the PCRs: sha256 (the default), sha384, sha512, "
 		   "sha1; with commas\n"
 		   "  -p, --policy          print a policy to start from\n"

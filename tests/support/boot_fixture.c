@@ -112,3 +112,51 @@ void boot_fixture_unified(const char *command_line, struct view initrd, struct v
 	to[3] = (struct boot_section){ ".initrd", initrd, 0 };
 	to[4] = (struct boot_section){ ".linux", kernel, 0 };
 }
+
+/* An entry, from its end on backwards: its name, its size, its data. Returns where it begins. */
+static size_t put_entry(struct bytes *b, size_t end, const char *guid, const uint8_t *data,
+			size_t size)
+{
+	struct bytes name = BYTES_INIT(16);
+
+	assert_int_equal(hex_decode(guid, strlen(guid), &name), 0);
+	memcpy(b->data + end - 16, name.data, 16);
+	boot_fixture_put_le16(b, end - 18, (uint16_t)(size + 18));
+	memcpy(b->data + end - 18 - size, data, size);
+	bytes_done(&name);
+	return end - 18 - size;
+}
+
+void boot_fixture_firmware(const struct snp_section *sections, size_t n, struct bytes *ret)
+{
+	static const uint8_t hashes[8] = { 0x00, 0xfc, 0x80, 0, 0, 4 },
+			     reset[] = { 4, 0xb0, 0x80, 0 };
+	static const uint8_t metadata[] = { 0x00, 0x04, 0, 0 };
+	size_t end, at, table;
+
+	*ret = BYTES_INIT(IMAGE_MAX);
+	for (size_t i = 0; i < 4; i++)
+		append_zeros(ret, 1024);
+	table = ret->len - 32;
+	end = table - 18;
+	/* The names are GUIDs in the order of their bytes. */
+	end = put_entry(ret, end, "de71f7007e1acb4f890e68c77e2fb44e", reset, sizeof(reset));
+	end = put_entry(ret, end, "1f3755723b3a044b927b1da6efa8d454", hashes, sizeof(hashes));
+	if (n > 0)
+		end = put_entry(ret, end, "666588dc4a989847a75e5585a7bf67cc", metadata,
+				sizeof(metadata));
+	put_entry(ret, table, "de82b596b21ff745baeaa366c55a082d", ret->data, 0);
+	boot_fixture_put_le16(ret, table - 18, (uint16_t)(table - end));
+	if (n == 0)
+		return;
+	at = ret->len - 0x400;
+	memcpy(ret->data + at, "ASEV", 4);
+	boot_fixture_put_le32(ret, at + 4, (uint32_t)(16 + n * 12));
+	boot_fixture_put_le32(ret, at + 8, 1);
+	boot_fixture_put_le32(ret, at + 12, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		boot_fixture_put_le32(ret, at + 16 + i * 12, sections[i].address);
+		boot_fixture_put_le32(ret, at + 20 + i * 12, sections[i].size);
+		boot_fixture_put_le32(ret, at + 24 + i * 12, sections[i].kind);
+	}
+}

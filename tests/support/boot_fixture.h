@@ -3,6 +3,7 @@
 #define ASSAY_TESTS_BOOT_FIXTURE_H
 
 #include "bytes.h"
+#include "snp_launch.h"
 
 /* Files to boot, made byte by byte: PE images, a kernel, a unified kernel image. */
 
@@ -38,6 +39,15 @@ void boot_fixture_kernel(struct bytes *ret);
 #define BOOT_FIXTURE_UNIFIED 5
 void boot_fixture_unified(const char *command_line, struct view initrd, struct view kernel,
 			  struct boot_section to[BOOT_FIXTURE_UNIFIED]);
+
+/*
+ * OVMF's end: a page with its table, which says of the metadata where they are and of further
+ * processors that they begin at 0x80b004; kernel hashes go to 0x80fc00. Without sections no
+ * metadata.
+ */
+#define BOOT_FIXTURE_FIRMWARE_ENTRY    (32 + 18 + 18) /* size of the entry before the last */
+#define BOOT_FIXTURE_FIRMWARE_METADATA 0x400	      /* before the end */
+void boot_fixture_firmware(const struct snp_section *sections, size_t n, struct bytes *ret);
 
 void boot_fixture_put_le16(struct bytes *b, size_t at, uint16_t v);
 void boot_fixture_put_le32(struct bytes *b, size_t at, uint32_t v);

@@ -28,6 +28,8 @@
 #define UNIFIED	 "measure", "boot", "--uki", "uki"
 #define SEAL	 "seal", "boot", "--uki", "uki"
 
+#define LAUNCH "--firmware", "firmware", "--vcpus", "2", "--cpu", "25,1,1"
+
 static char directory[] = P_tmpdir "/assay-test-boot-XXXXXX";
 
 /* Runs a program; what it wrote goes to the files out and err. Returns the exit status. */
@@ -83,10 +85,17 @@ static void write_file(const char *name, struct view v)
 	assert_int_equal(fclose(f), 0);
 }
 
+static const struct snp_section launch_sections[] = {
+	{ 0x800000, 0x9000, SNP_SECTION_ZERO },
+	{ 0x80d000, 0x1000, SNP_SECTION_SECRETS },
+	{ 0x80e000, 0x1000, SNP_SECTION_CPUID },
+	{ 0x80f000, 0x1000, SNP_SECTION_KERNEL_HASHES },
+};
+
 static int start(void **state)
 {
 	struct boot_section sections[BOOT_FIXTURE_UNIFIED];
-	struct bytes kernel, image;
+	struct bytes kernel, image, firmware;
 
 	if (!mkdtemp(directory) || chdir(directory) < 0)
 		return neg_errno();
@@ -99,8 +108,14 @@ static int start(void **state)
 	write_file("cmdline", view_text("quiet"));
 	write_file("osrel", view_text("ID=made\n"));
 	write_file("key", view_text("a key"));
+	bytes_done(&image);
+	boot_fixture_firmware(launch_sections, ARRAY_LEN(launch_sections), &firmware);
+	write_file("firmware", bytes_view(&firmware));
+	boot_fixture_firmware(launch_sections, 3, &image);
+	write_file("no-hashes", bytes_view(&image));
 	bytes_done(&kernel);
 	bytes_done(&image);
+	bytes_done(&firmware);
 	return 0;
 }
 
@@ -208,6 +223,52 @@ static void all_below_ten_give_the_aggregate(void **state)
 	assert_true(has("out", "sha256 10  "));
 }
 
+/* The measurement of a launch is the library's, in all three forms, and a policy takes it. */
+static void a_launch_is_measured(void **state)
+{
+	const struct snp_launch with = { .vcpus = 2,
+					 .cpu_signature = snp_cpu_signature(25, 1, 1),
+					 .has_kernel = true,
+					 .initrd = view_text("made initrd"),
+					 .command_line = "quiet" };
+	const struct policy_snp *snp;
+	struct snp_launch in = with;
+	char hex[DIGEST_HEX_MAX], *error = NULL;
+	struct bytes image = content("firmware"), kernel = content("kernel"), text;
+	struct policy *p = NULL;
+	struct snp_firmware f;
+	struct digest pages, d;
+	const char *why;
+
+	in.kernel = bytes_view(&kernel);
+	assert_int_equal(snp_firmware_parse(bytes_view(&image), &f, &why), 0);
+	assert_int_equal(snp_firmware_digest(&f, &pages), 0);
+	assert_int_equal(snp_launch_digest(&f, &pages, &in, &d, &why), 0);
+	digest_hex(&d, hex);
+	assert_int_equal(RUN(DIRECT, LAUNCH), 0);
+	assert_true(has("out", hex));
+	assert_int_equal(RUN(DIRECT, LAUNCH, "--json"), 0);
+	assert_true(has("out", hex));
+	assert_int_equal(RUN(DIRECT, LAUNCH, "--policy"), 0);
+	text = content("out");
+	if (policy_parse(bytes_view(&text), "out", &p, &error) != 0)
+		fail_msg("%s", error);
+	assert_true(policy_allows_platform(p, "sev-snp"));
+	snp = policy_sev_snp(p);
+	assert_int_equal(snp->measurement.n, 1);
+	assert_memory_equal(snp->measurement.bytes, d.bytes, 48);
+	policy_free(p);
+	bytes_done(&text);
+
+	/* A unified image comes from the disk: the launch has no kernel. */
+	in.has_kernel = false;
+	assert_int_equal(snp_launch_digest(&f, &pages, &in, &d, &why), 0);
+	assert_int_equal(RUN(UNIFIED, LAUNCH), 0);
+	assert_true(has("out", digest_hex(&d, hex)));
+	bytes_done(&image);
+	bytes_done(&kernel);
+}
+
 static const struct {
 	const char *what;
 	const char *args[ARGS_MAX];
@@ -244,6 +305,19 @@ static const struct {
 	  { "measure", "boot", "--kernel", "kernel", "--initrd", "initrd", "--cmdline", "a\n" },
 	  2,
 	  "printable ASCII" },
+	{ "firmware alone", { UNIFIED, "--firmware", "firmware" }, 2, "go together" },
+	{ "processors alone", { UNIFIED, "--vcpus", "2" }, 2, "go together" },
+	{ "no processors", { UNIFIED, "--vcpus", "0" }, 2, "--vcpus: expected" },
+	{ "half a processor", { UNIFIED, "--cpu", "25,1" }, 2, "--cpu: expected" },
+	{ "a processor that is none", { UNIFIED, "--cpu", "25,1,16" }, 2, "--cpu: expected" },
+	{ "firmware that is none",
+	  { UNIFIED, "--firmware", "kernel", "--vcpus", "1", "--cpu", "25,1,1" },
+	  3,
+	  "kernel: the firmware" },
+	{ "firmware that takes no kernel",
+	  { DIRECT, "--firmware", "no-hashes", "--vcpus", "1", "--cpu", "25,1,1" },
+	  2,
+	  "no place for a kernel" },
 	{ "sealing no key", { SEAL, "-o", "x" }, 2, "which key" },
 	{ "sealing to nowhere", { SEAL, "--key", "key" }, 2, "where does it go?" },
 	{ "sealing what is not there",
@@ -335,6 +409,7 @@ int main(void)
 		cmocka_unit_test(pcr_11_is_as_systemd_predicts_it),
 		cmocka_unit_test(memory_decides_pcr_4),
 		cmocka_unit_test(all_below_ten_give_the_aggregate),
+		cmocka_unit_test(a_launch_is_measured),
 		cmocka_unit_test(wrong_use_is_named),
 		cmocka_unit_test(a_key_goes_round),
 	};
