@@ -15,8 +15,9 @@ check() {
 	return 0
 }
 
+# dm: without its rules for udev /dev/mapper has no names.
 depends() {
-	echo base
+	echo base dm
 	return 0
 }
 
