@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "eventlog.h"
+#include "evidence_ccel.h"
 #include "evidence_csv.h"
 #include "evidence_rules.h"
 
 /* What is only a matter of what the owner accepts, and the firmware's event log. */
 
 #define PATH	    "platforms.csv"
-#define LAST_RTMR   4 /* for whoever runs after the boot loader */
 #define NUMBER_TEXT 32
 
 static void judge_debug(const struct csv_check *c)
@@ -80,65 +77,19 @@ void csv_judge_policy(struct csv_check *c)
 }
 
 /*
- * The index of a record is that of the register (unlike TDX, where it is one more). Registers 1
- * to 3 are the firmware's and the boot loader's: the log must give all of them, also those that
- * it does not speak of. Register 4 is compared where the log speaks of it.
+ * The index of a record is that of the register (unlike TDX, where it is one more). Register 0 is the
+ * launch's alone: a log that claims to have extended it is of something else. Registers 1 to 3 are
+ * the firmware's and the boot loader's.
  */
-static int compare_replay(struct csv_check *c, const struct eventlog_registers *bank)
-{
-	char expected[DIGEST_HEX_MAX + 16], hex[DIGEST_HEX_MAX], seen[DIGEST_HEX_MAX];
-	struct digest zero = digest_zero(HASH_SM3);
-	int held = 1;
-
-	for (unsigned int i = 1; i < CSV_RTMRS; i++) {
-		bool spoken = bank->touched >> i & 1;
-		const struct digest *replayed = spoken ? &bank->registers[i] : &zero;
-
-		if ((!spoken && i == LAST_RTMR) || digest_equal(replayed, &c->result.registers[i]))
-			continue;
-		snprintf(expected, sizeof(expected), "RTMR%u: %s", i,
-			 digest_hex(&c->result.registers[i], hex));
-		appraisal_refuse(c->a, "evidence.event_log", expected, "its replay gives %s",
-				 digest_hex(replayed, seen));
-		held = 0;
-	}
-	return held;
-}
-
-/* Register 0 is the launch's alone: a log that claims to have extended it is of something else. */
-static const char *replay_fault(const struct eventlog_registers *bank)
-{
-	if (!bank)
-		return "it has no SM3 digests";
-	if (bank->incomplete)
-		return "it has records without an SM3 digest";
-	if (bank->touched & 1 || bank->touched >> CSV_RTMRS)
-		return "it speaks of registers that a guest does not extend";
-	return NULL;
-}
-
-/* 1, 0 where *ret_why says what is wrong with the log, or a negative errno. */
-static int replay(struct view log, struct eventlog_registers *ret, const char **ret_why)
-{
-	CLEANUP(cleanup_mem) struct eventlog_replay *all = malloc(sizeof(*all));
-	const struct eventlog_registers *bank;
-	int r;
-
-	/* Too large for the stack of a small thread. */
-	if (!all)
-		return -ENOMEM;
-	r = eventlog_replay(log, all, ret_why);
-	if (r == -EBADMSG)
-		return 0;
-	if (r < 0)
-		return r;
-	bank = eventlog_bank_of(all, HASH_SM3);
-	*ret_why = replay_fault(bank);
-	if (*ret_why)
-		return 0;
-	*ret = *bank;
-	return 1;
-}
+static const struct ccel_registers registers = {
+	.alg = HASH_SM3,
+	.known = ((1u << CSV_RTMRS) - 1) & ~1u,
+	.index = 1,
+	.first = 1,
+	.last = CSV_RTMRS - 1,
+	.no_digests = "it has no SM3 digests",
+	.incomplete = "it has records without an SM3 digest",
+};
 
 /* A log that is there must be true, asked for or not; without registers it cannot be checked. */
 int csv_check_event_log(struct csv_check *c)
@@ -156,7 +107,7 @@ int csv_check_event_log(struct csv_check *c)
 			       "one without: the log could not be checked");
 		return 1;
 	}
-	r = replay(log, &bank, &why);
+	r = ccel_replay(&registers, log, &bank, &why);
 	if (r < 0)
 		return r;
 	if (r == 0) {
@@ -164,7 +115,7 @@ int csv_check_event_log(struct csv_check *c)
 				 why);
 		return 0;
 	}
-	if (!compare_replay(c, &bank))
+	if (!ccel_judge(&registers, &bank, c->result.registers, c->a))
 		return 0;
 	c->result.event_log_replayed = true;
 	appraisal_pass(c->a);

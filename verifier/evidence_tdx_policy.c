@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
 #include "event_list.h"
-#include "eventlog.h"
+#include "evidence_ccel.h"
 #include "evidence_tdx.h"
 
 /* What is true of the TD, held against what is wanted of it. */
@@ -102,66 +100,16 @@ int tdx_check_registers(struct tdx_check *c)
 	return held;
 }
 
-/*
- * RTMR0 to 2 are the firmware's and the boot loader's: the log must give all of them, also
- * those that it does not speak of. RTMR3 is for whoever runs later, and is compared where the
- * log speaks of it.
- */
-static int compare_replay(struct tdx_check *c, const struct eventlog_registers *bank)
-{
-	char expected[DIGEST_HEX_MAX + 16], hex[DIGEST_HEX_MAX], seen[DIGEST_HEX_MAX];
-	struct digest zero = digest_zero(HASH_SHA384);
-	int held = 1;
-
-	for (unsigned int i = 0; i < TDX_RTMRS; i++) {
-		bool spoken = bank->touched >> (CC_MR_RTMR0 + i) & 1;
-		const struct digest *replayed = spoken ? &bank->registers[CC_MR_RTMR0 + i] : &zero;
-
-		if ((!spoken && i == TDX_RTMRS - 1) ||
-		    digest_equal(replayed, &c->result.registers[i]))
-			continue;
-		snprintf(expected, sizeof(expected), "RTMR%u: %s", i,
-			 digest_hex(&c->result.registers[i], hex));
-		appraisal_refuse(c->a, "evidence.event_log", expected, "its replay gives %s",
-				 digest_hex(replayed, seen));
-		held = 0;
-	}
-	return held;
-}
-
-static const char *replay_fault(const struct eventlog_registers *bank)
-{
-	if (!bank)
-		return "it has no SHA-384 digests";
-	if (bank->incomplete)
-		return "it has records without a SHA-384 digest";
-	if (bank->touched >> (CC_MR_RTMR0 + TDX_RTMRS))
-		return "it speaks of registers that a TD does not have";
-	return NULL;
-}
-
-/* Of a CCEL: 1, 0 where *ret_why says what is wrong with it, or a negative errno. */
-static int replay_ccel(struct view log, struct eventlog_registers *ret, const char **ret_why)
-{
-	CLEANUP(cleanup_mem) struct eventlog_replay *replay = malloc(sizeof(*replay));
-	const struct eventlog_registers *bank;
-	int r;
-
-	/* Too large for the stack of a small thread. */
-	if (!replay)
-		return -ENOMEM;
-	r = eventlog_replay(log, replay, ret_why);
-	if (r == -EBADMSG)
-		return 0;
-	if (r < 0)
-		return r;
-	bank = eventlog_bank_of(replay, HASH_SHA384);
-	*ret_why = replay_fault(bank);
-	if (*ret_why)
-		return 0;
-	*ret = *bank;
-	return 1;
-}
+/* RTMR0 to 2 are the firmware's and the boot loader's, RTMR3 is for whoever runs later. */
+static const struct ccel_registers registers = {
+	.alg = HASH_SHA384,
+	.known = (1u << (CC_MR_RTMR0 + TDX_RTMRS)) - 1,
+	.index = CC_MR_RTMR0,
+	.first = 0,
+	.last = TDX_RTMRS - 1,
+	.no_digests = "it has no SHA-384 digests",
+	.incomplete = "it has records without a SHA-384 digest",
+};
 
 static int replay_list(struct view log, struct eventlog_registers *ret, const char **ret_why)
 {
@@ -185,7 +133,8 @@ int tdx_check_event_log(struct tdx_check *c)
 				 "none");
 		return 0;
 	}
-	r = event_list_begins(log) ? replay_list(log, &bank, &why) : replay_ccel(log, &bank, &why);
+	r = event_list_begins(log) ? replay_list(log, &bank, &why)
+				   : ccel_replay(&registers, log, &bank, &why);
 	if (r < 0)
 		return r;
 	if (r == 0) {
@@ -193,7 +142,7 @@ int tdx_check_event_log(struct tdx_check *c)
 				 "an event log in CCEL form, or a JSON list", "%s", why);
 		return 0;
 	}
-	if (!compare_replay(c, &bank))
+	if (!ccel_judge(&registers, &bank, c->result.registers, c->a))
 		return 0;
 	c->result.event_log_replayed = true;
 	appraisal_pass(c->a);
