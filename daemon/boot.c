@@ -94,8 +94,6 @@ static void on_new_root(struct boot *b)
 	log_notice("initrd: process 1 has a new root, and assayd moved to it; %zu application%s "
 		   "in all",
 		   d->n_applications, d->n_applications == 1 ? "" : "s");
-	if (mkdir(d->config->state_directory, 0700) < 0 && errno != EEXIST)
-		log_warning("%s: %m; continuing without", d->config->state_directory);
 	for (size_t i = 0; i < d->n_applications; i++) {
 		if (d->applications[i]->config->disk.kind == DISK_NONE)
 			application_start(d->applications[i]);
