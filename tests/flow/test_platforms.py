@@ -74,7 +74,8 @@ class Platform:
         kinds = [row[0] for row in lab.rows("select distinct kind from evidence order by kind")]
         check(kinds == ["dynamic", "static"], f"kinds {kinds}")
         check(lab.rows("select platform from attesters") == [(self.name,)], "another platform")
-        check(len(lab.rows("select * from receipts")) == 2, "not two receipts")
+        # They follow the delivery, which the worker does not wait for.
+        until("two receipts", lambda: len(lab.rows("select * from receipts")) == 2, 30)
 
     def refused(self, words, **how):
         self.start(**how)
