@@ -31,7 +31,7 @@ import lab as labs  # noqa: E402
 import rows as catalogue  # noqa: E402
 import scene  # noqa: E402
 
-SCENE_ROWS = 32  # applications under one assayd
+SCENE_ROWS = 32  # applications under one assayd, where --scene says nothing else
 
 
 class Result:
@@ -216,6 +216,7 @@ def main():
     parser.add_argument("--json")
     parser.add_argument("--beside")
     parser.add_argument("--patience", type=float, default=1)
+    parser.add_argument("--scene", type=int, default=SCENE_ROWS, help="applications at once")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     labs.PATIENCE = args.patience
@@ -235,8 +236,8 @@ def main():
     try:
         for hooks in ("default", "full"):
             some = [r for r in chosen if r.hooks == hooks]
-            for i in range(0, len(some), SCENE_ROWS):
-                results += play(args.build, some[i:i + SCENE_ROWS], args.jobs, args.keep,
+            for i in range(0, len(some), args.scene):
+                results += play(args.build, some[i:i + args.scene], args.jobs, args.keep,
                                 args.protect)
     finally:
         if not no_etc:

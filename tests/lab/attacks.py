@@ -22,6 +22,7 @@ MODULES = ["virtio_pci", "virtio_blk", "ext4", "overlay", "inet_diag", "tcp_diag
 LIMIT = 3 * 3600  # seconds
 PATIENCE = 10  # how much slower than a machine the emulated one may be
 MEMORY = 3072
+SCENE = 8  # applications at once: to start many takes an emulated machine long
 
 
 def root(directory, work, build, arguments):
@@ -41,7 +42,7 @@ def root(directory, work, build, arguments):
 
 def boot(kernel, work, build, rows=(), limit=LIMIT, patience=PATIENCE):
     """One run: its Machine."""
-    arguments = ["--protect", "--patience", str(patience), *rows]
+    arguments = ["--protect", "--patience", str(patience), "--scene", str(SCENE), *rows]
     with tempfile.TemporaryDirectory(prefix="assay-machine-", dir=work) as directory:
         disk = root(directory, work, build, arguments)
         with Initramfs(init="attacks-init") as image:
