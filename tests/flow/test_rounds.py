@@ -54,8 +54,7 @@ def test_nginx_static_then_dynamic(lab):
     key = open(web.key).read().splitlines()[1]
     check(key not in assayd.text() and key not in lab.verifier.text(), "the key is in a log")
     check(key.encode() not in open(lab.path("verifier.db"), "rb").read(), "the key is in the store")
-    receipts = lab.rows("select count(*) from receipts")[0][0]
-    check(receipts == 1, f"{receipts} receipts")
+    until("one receipt", lambda: lab.rows("select count(*) from receipts")[0][0] == 1, 30)
 
 
 def test_redis_dynamic_only(lab):
@@ -102,7 +101,7 @@ def test_four_stages_of_blocks(lab):
     # Each stage's Claims have a nonce and a channel key of their own.
     keys = lab.rows("select count(distinct nonce) from evidence where stage > 0")[0][0]
     check(keys == 4, f"{keys} nonces for four stages")
-    check(len(lab.rows("select * from receipts")) == 4, "not four receipts")
+    until("four receipts", lambda: len(lab.rows("select * from receipts")) == 4, 30)
 
 
 def test_redis_in_four_stages(lab):
