@@ -24,7 +24,8 @@ CLEANUP_FUNCTION(struct endorsements *, endorsements_free)
 
 struct work {
 	struct evidence_files files;
-	struct bytes inner[CMW_MESSAGES_MAX]; /* of the message: what configfs-tsm would have given */
+	struct bytes
+		inner[CMW_MESSAGES_MAX]; /* of the message: what configfs-tsm would have given */
 	struct cmw_message messages[CMW_MESSAGES_MAX];
 	struct bytes made;
 };
@@ -196,10 +197,11 @@ const struct command command_evidence_wrap = {
 	.name = "evidence wrap",
 	.arguments = "FILE... [-o OUT.cmw]",
 	.summary = "Put evidence into a RATS Conceptual Message Wrapper (" CMW_MEDIA_TYPE ")",
-	.options = "One file becomes a record; several, or the files of a folder, a collection by "
-		   "their names.\n"
-		   "Nothing is checked, and nothing is protected: it is read by assay evidence show "
-		   "and verify.\n\n"
-		   "  -o, --out FILE        the wrapper; else: standard output\n",
+	.options =
+		"One file becomes a record; several, or the files of a folder, a collection by "
+		"their names.\n"
+		"Nothing is checked, and nothing is protected: it is read by assay evidence show "
+		"and verify.\n\n"
+		"  -o, --out FILE        the wrapper; else: standard output\n",
 	.run = run_wrap,
 };

@@ -62,9 +62,9 @@ static int read_file(const struct endorsement_files_sink *to, int folder, const 
 		r = bytes_read_fd(&content, fd);
 	if (r < 0) {
 		to->left_out(to->arg, path,
-			     r == -EMSGSIZE ? "larger than an endorsement may be" :
-			     r == -EINVAL   ? "not a regular file" :
-					      strerror(-r));
+			     r == -EMSGSIZE ? "larger than an endorsement may be"
+			     : r == -EINVAL ? "not a regular file"
+					    : strerror(-r));
 		return r == -ENOMEM ? r : 0;
 	}
 	return to->file(to->arg, path, name, bytes_view(&content));

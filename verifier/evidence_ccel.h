@@ -11,10 +11,11 @@
  */
 struct ccel_registers {
 	enum hash_alg alg;
-	uint32_t known;	      /* bitmap of the indexes that a log may speak of */
-	unsigned int index;   /* in the log, of register `first`; those that follow it follow */
-	unsigned int first;   /* of those that are compared */
-	unsigned int last;    /* for whoever runs after the boot loader: only where the log speaks of it */
+	uint32_t known;	    /* bitmap of the indexes that a log may speak of */
+	unsigned int index; /* in the log, of register `first`; those that follow it follow */
+	unsigned int first; /* of those that are compared */
+	unsigned int
+		last; /* for whoever runs after the boot loader: only where the log speaks of it */
 	const char *no_digests, *incomplete; /* what to say of a log of other digests */
 };
 

@@ -77,9 +77,9 @@ void csv_judge_policy(struct csv_check *c)
 }
 
 /*
- * The index of a record is that of the register (unlike TDX, where it is one more). Register 0 is the
- * launch's alone: a log that claims to have extended it is of something else. Registers 1 to 3 are
- * the firmware's and the boot loader's.
+ * The index of a record is that of the register (unlike TDX, where it is one more). Register 0 is
+ * the launch's alone: a log that claims to have extended it is of something else. Registers 1 to 3
+ * are the firmware's and the boot loader's.
  */
 static const struct ccel_registers registers = {
 	.alg = HASH_SM3,

@@ -99,12 +99,12 @@ static int load_root(const char *directory, const char *name, struct trust *t, c
 	if (r == 0)
 		r = pin_of(bytes_view(&content), t->given, &t->roots[t->n_roots]);
 	if (r < 0)
-		return describe(ret_error, path,
-				r == -EBADMSG ? "not one root" : strerror(-r), r);
+		return describe(ret_error, path, r == -EBADMSG ? "not one root" : strerror(-r), r);
 	hex_encode(t->roots[t->n_roots].sha256, sizeof(t->roots->sha256), hex);
-	log_warning("TEST ROOT %s (SHA-256 %s): reports are accepted that no maker of chips vouches "
-		    "for",
-		    path, hex);
+	log_warning(
+		"TEST ROOT %s (SHA-256 %s): reports are accepted that no maker of chips vouches "
+		"for",
+		path, hex);
 	t->n_roots++;
 	return 0;
 }
@@ -201,9 +201,9 @@ void trust_again_end(struct trust *t, bool complete)
 	} else if (complete) {
 		log_error("endorsements could not be read again: %s; continuing with those read "
 			  "before",
-			  t->next_failed == -EMSGSIZE  ? "more than are kept" :
-			  t->next_failed == -EBADMSG ? "not a tar file" :
-						       strerror(-t->next_failed));
+			  t->next_failed == -EMSGSIZE  ? "more than are kept"
+			  : t->next_failed == -EBADMSG ? "not a tar file"
+						       : strerror(-t->next_failed));
 	}
 	forget_next(t);
 }
@@ -213,8 +213,8 @@ bool trust_is_for_tests(const struct trust *t)
 	return t->n_roots > 0;
 }
 
-int trust_endorsements(const struct trust *t, const char *platform,
-		       const Assay__ChipReport *report, int64_t now, struct endorsements **ret)
+int trust_endorsements(const struct trust *t, const char *platform, const Assay__ChipReport *report,
+		       int64_t now, struct endorsements **ret)
 {
 	CLEANUP(endorsements_freep) struct endorsements *e = NULL;
 	int r;

@@ -67,7 +67,8 @@ void endorsement_scene_expect(const struct endorsement_scene *s, int status, con
 		fail_msg("%s: %d, not %d", command, got, status);
 }
 
-void endorsement_scene_write(const struct endorsement_scene *s, const char *name, struct view content)
+void endorsement_scene_write(const struct endorsement_scene *s, const char *name,
+			     struct view content)
 {
 	char path[320];
 	FILE *f;

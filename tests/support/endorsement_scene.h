@@ -35,6 +35,7 @@ void endorsement_scene_answer(const struct endorsement_scene *s, const char *ans
  */
 void endorsement_scene_expect(const struct endorsement_scene *s, int status, const char *command);
 
-void endorsement_scene_write(const struct endorsement_scene *s, const char *name, struct view content);
+void endorsement_scene_write(const struct endorsement_scene *s, const char *name,
+			     struct view content);
 
 #endif

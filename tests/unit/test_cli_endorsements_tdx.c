@@ -48,9 +48,8 @@ static void encode(const struct bytes *pem, struct bytes *to)
 {
 	*to = BYTES_INIT(64 * 1024);
 	for (size_t i = 0; i < pem->len; i++)
-		assert_int_equal(bytes_printf(to, isalnum(pem->data[i]) ? "%c" : "%%%02X",
-					      pem->data[i]),
-				 0);
+		assert_int_equal(
+			bytes_printf(to, isalnum(pem->data[i]) ? "%c" : "%%%02X", pem->data[i]), 0);
 	assert_int_equal(bytes_append_u8(to, 0), 0);
 }
 
@@ -69,8 +68,8 @@ static void write_parts(struct scene *s)
 static void row(struct bytes *to, const char *path, const char *file, const char *header,
 		const struct bytes *chain, const char *more)
 {
-	assert_int_equal(bytes_printf(to, "%s\"%s\": {\"file\": \"%s\"%s", to->len ? ", " : "", path,
-				      file, more),
+	assert_int_equal(bytes_printf(to, "%s\"%s\": {\"file\": \"%s\"%s", to->len ? ", " : "",
+				      path, file, more),
 			 0);
 	if (header)
 		assert_int_equal(bytes_printf(to, ", \"headers\": {\"%s\": \"", header), 0);
@@ -144,10 +143,9 @@ static int scene_close(void **state)
 static bool is_good(const struct scene *s, const char *at)
 {
 	Assay__ChipReport report = ASSAY__CHIP_REPORT__INIT;
-	struct evidence_input in = { .report = &report,
-				     .roots = &s->intel.pin,
-				     .n_roots = 1,
-				     .alone = true };
+	struct evidence_input in = {
+		.report = &report, .roots = &s->intel.pin, .n_roots = 1, .alone = true
+	};
 	struct endorsement_store *store;
 	struct evidence_result result;
 	struct endorsements *e;
@@ -186,7 +184,8 @@ static void what_a_quote_takes_is_fetched_once(void **state)
 	expect(s, 0, "[ $(wc -l <DIR/requests) = 4 ]");
 	assert_true(is_good(s, TDX_FIXTURE_NOW));
 	expect(s, 0, FETCH);
-	expect(s, 0, "grep -q '\"added\": 0' DIR/out && [ $(grep -c 'from the cache' DIR/out) = 4 ]");
+	expect(s, 0,
+	       "grep -q '\"added\": 0' DIR/out && [ $(grep -c 'from the cache' DIR/out) = 4 ]");
 	expect(s, 0, "[ $(wc -l <DIR/requests) = 4 ]");
 }
 
@@ -250,7 +249,8 @@ static void a_service_that_is_busy_is_asked_again(void **state)
 {
 	struct scene *s = *state;
 
-	answer(s, &(struct answers){ ", \"busy\": 2, \"retry_after\": \"1\"", "", ", \"busy\": 1", "" });
+	answer(s, &(struct answers){ ", \"busy\": 2, \"retry_after\": \"1\"", "", ", \"busy\": 1",
+				     "" });
 	expect(s, 0, FETCH);
 	expect(s, 0, "[ $(wc -l <DIR/requests) = 7 ] && [ $(grep -c waiting DIR/err) = 3 ]");
 	/* One that is not said is a second, the next one two at least. */
@@ -271,14 +271,16 @@ static void no_list_is_used_past_its_end(void **state)
 	strcpy(s->intel.crl_until, ENDED);
 	write_parts(s);
 	expect(s, 0, FETCH);
-	expect(s, 0, "grep -q '\"left_out\": 2' DIR/out && [ $(grep -c 'not in force' DIR/err) = 2 ]");
+	expect(s, 0,
+	       "grep -q '\"left_out\": 2' DIR/out && [ $(grep -c 'not in force' DIR/err) = 2 ]");
 	assert_false(is_good(s, TDX_FIXTURE_NOW));
 	/* Their answers are fresh in the cache, and are not used: what is in them has ended. */
 	strcpy(s->intel.crl_until, TDX_FIXTURE_NOT_AFTER);
 	write_parts(s);
 	expect(s, 0, FETCH);
-	expect(s, 0, "[ $(grep -c 'encoding=der$' DIR/requests) = 2 ] &&"
-		     " [ $(grep -c RootCA DIR/requests) = 2 ] && [ $(grep -c tcb DIR/requests) = 1 ]");
+	expect(s, 0,
+	       "[ $(grep -c 'encoding=der$' DIR/requests) = 2 ] &&"
+	       " [ $(grep -c RootCA DIR/requests) = 2 ] && [ $(grep -c tcb DIR/requests) = 1 ]");
 	assert_true(is_good(s, TDX_FIXTURE_NOW));
 	/* The store gives neither out after their end. */
 	assert_false(is_good(s, "2034-01-01T00:00:00Z"));

@@ -74,8 +74,8 @@ static struct bytes content(const struct endorsement_scene *s, const char *name)
 }
 
 /*
- * Makers' roots are pinned in the program, so that the first two are refused for that alone; keys of
- * CCA platforms are whoever's judges trust.
+ * Makers' roots are pinned in the program, so that the first two are refused for that alone; keys
+ * of CCA platforms are whoever's judges trust.
  */
 static const struct {
 	const char *platform, *type, *provider, *trust;
@@ -115,8 +115,9 @@ static void a_report_in_a_record_is_what_it_was(void **state)
 		}
 		expect(s, 0, "assay evidence show DIR/evidence/report --json >DIR/bare");
 		expect(s, 0, "assay evidence show DIR/report.cmw --json >DIR/wrapped");
-		expect(s, 0, "sed s/report.cmw/evidence.report/ DIR/wrapped >DIR/w && sed "
-			     "s,evidence/report,evidence.report, DIR/bare | cmp - DIR/w");
+		expect(s, 0,
+		       "sed s/report.cmw/evidence.report/ DIR/wrapped >DIR/w && sed "
+		       "s,evidence/report,evidence.report, DIR/bare | cmp - DIR/w");
 		bytes_done(&made);
 		bytes_done(&report);
 	}
@@ -144,14 +145,17 @@ static void a_folder_in_a_collection_gets_the_same_verdict(void **state)
 		verify(s, i, "evidence", "bare", rows[i].status);
 		verify(s, i, "all.cmw", "wrapped", rows[i].status);
 		expect(s, 0,
-		       "python3 -c 'import json,re,sys; a, b = (json.loads(re.sub(\"[0-9]+ (root )?certif\","
-		       " \"certif\", open(f).read())) for f in sys.argv[1:]); a.pop(\"file\", 0); b.pop(\"file\", 0); assert a == b, (a, b);"
+		       "python3 -c 'import json,re,sys; a, b = (json.loads(re.sub(\"[0-9]+ (root "
+		       ")?certif\","
+		       " \"certif\", open(f).read())) for f in sys.argv[1:]); a.pop(\"file\", 0); "
+		       "b.pop(\"file\", 0); assert a == b, (a, b);"
 		       " assert len(a[\"report_data\"]) == 128' DIR/bare"
 		       " DIR/wrapped");
 		/* A bit of the report: seen in the wrapper as well. */
-		expect(s, 0, "python3 -c 'import sys; f = open(sys.argv[1], \"r+b\"); b = f.read();"
-			     " at = b.index(open(sys.argv[2], \"rb\").read()[:400]) + 300;"
-			     " f.seek(at); f.write(bytes([b[at] ^ 1]))' DIR/all.cmw DIR/evidence/report");
+		expect(s, 0,
+		       "python3 -c 'import sys; f = open(sys.argv[1], \"r+b\"); b = f.read();"
+		       " at = b.index(open(sys.argv[2], \"rb\").read()[:400]) + 300;"
+		       " f.seek(at); f.write(bytes([b[at] ^ 1]))' DIR/all.cmw DIR/evidence/report");
 		verify(s, i, "all.cmw", "flipped", 1);
 		expect(s, 0, "! cmp -s DIR/flipped DIR/wrapped");
 	}

@@ -499,8 +499,8 @@ static X509 *certificate_of(const struct endorsements *e, const char *common_nam
 	char cn[64];
 
 	while ((i = endorsements_next(e, ENDORSEMENT_CERTIFICATE, i))) {
-		if (X509_NAME_get_text_by_NID(X509_get_subject_name(i->certificate),
-					      NID_commonName, cn, sizeof(cn)) > 0 &&
+		if (X509_NAME_get_text_by_NID(X509_get_subject_name(i->certificate), NID_commonName,
+					      cn, sizeof(cn)) > 0 &&
 		    strcmp(cn, common_name) == 0)
 			return i->certificate;
 	}
@@ -550,7 +550,8 @@ static void a_product_s_list_is_its_roots_own(void **state)
 		for (size_t k = 0; k < ARRAY_LEN(rows); k++) {
 			const char *const parts[PARTS] = { rows[i].chain, rows[k].crl };
 			CLEANUP(endorsements_freep) struct endorsements *e = endorsed(parts);
-			const struct endorsement *list = endorsements_next(e, ENDORSEMENT_CRL, NULL);
+			const struct endorsement *list =
+				endorsements_next(e, ENDORSEMENT_CRL, NULL);
 
 			assert_non_null(p);
 			assert_non_null(list);
@@ -558,8 +559,9 @@ static void a_product_s_list_is_its_roots_own(void **state)
 			assert_int_equal(judge_ask(p, e, "2026-08-18T00:00:00Z"), 0);
 			assert_int_equal(judge_ask(p, e, "2026-10-05T00:00:00Z"), 0);
 			if (i == k)
-				assert_int_equal(sk_X509_REVOKED_num(X509_CRL_get_REVOKED(list->crl)) > 0,
-						 rows[i].revoked);
+				assert_int_equal(
+					sk_X509_REVOKED_num(X509_CRL_get_REVOKED(list->crl)) > 0,
+					rows[i].revoked);
 		}
 	}
 }

@@ -15,8 +15,8 @@
 #include "tests/support/made_chip.h"
 
 /*
- * The whole way on the platforms that test_ratls.c does not take: a key, claims over it, a report of
- * a made chip over these, a certificate, and the verdict.
+ * The whole way on the platforms that test_ratls.c does not take: a key, claims over it, a report
+ * of a made chip over these, a certificate, and the verdict.
  */
 
 CLEANUP_FUNCTION(X509 *, X509_free)
@@ -94,18 +94,17 @@ static void expect(const char *what, const struct scene *s, const char *platform
 {
 	CLEANUP(bytes_cleanup) struct bytes value = BYTES_INIT(2 * REPORT_MAX);
 	CLEANUP(X509_freep) X509 *x = NULL;
-	struct evidence_alone in = { .endorsements = s->e,
-				     .now = s->now,
-				     .roots = made_chip_root(s->chip),
-				     .n_roots = 1 };
+	struct evidence_alone in = {
+		.endorsements = s->e, .now = s->now, .roots = made_chip_root(s->chip), .n_roots = 1
+	};
 	struct alone_try t = { 0 };
 	struct evidence_found found;
 	unsigned char *der = NULL;
 	struct arena *arena;
 	int len;
 
-	assert_int_equal(
-		ratls_extension(platform, bytes_view(report), bytes_view(claims), &value), 0);
+	assert_int_equal(ratls_extension(platform, bytes_view(report), bytes_view(claims), &value),
+			 0);
 	assert_int_equal(
 		ratls_certificate(s->key, bytes_view(&value), s->now - DAY, s->now + DAY, &x), 0);
 	len = i2d_X509(x, &der);

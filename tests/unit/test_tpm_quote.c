@@ -266,7 +266,8 @@ static void a_quote_alone_is_shown_and_not_believed(void **state)
 	json_decref(shown);
 
 	appraisal_init(&a);
-	assert_int_equal((tpm->verify_alone ? tpm->verify_alone : tpm->verify)(&in, &a, &result), 0);
+	assert_int_equal((tpm->verify_alone ? tpm->verify_alone : tpm->verify)(&in, &a, &result),
+			 0);
 	appraisal_finish(&a);
 	assert_int_equal(evidence_verdict(&a), EVIDENCE_INVALID);
 	assert_false(result.signature_good);
