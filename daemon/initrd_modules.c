@@ -43,9 +43,10 @@ size_t initrd_module_list(char *text, const char **ret, size_t max)
 	return n;
 }
 
+/* Without flags: what the kernel has, loaded or built in, is left alone. */
 static int insert(struct kmod_module *m)
 {
-	int r = kmod_module_probe_insert_module(m, KMOD_PROBE_IGNORE_LOADED, NULL, NULL, NULL, NULL);
+	int r = kmod_module_probe_insert_module(m, 0, NULL, NULL, NULL, NULL);
 
 	return r == -EEXIST ? 0 : r;
 }
