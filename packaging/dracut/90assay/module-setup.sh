@@ -59,6 +59,8 @@ install() {
 	for file in "$assay_from"/*; do
 		inst_simple "$file" "/etc/assay/${file##*/}" || exit 1
 	done
+	# Below it assayd keeps its state; then users that it becomes by name.
+	mkdir -p "$initdir/var/lib"
 	for name in _assay-net nobody; do
 		grep -s "^$name:" "$initdir/etc/passwd" >/dev/null ||
 			grep "^$name:" /etc/passwd >>"$initdir/etc/passwd" ||
