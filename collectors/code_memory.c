@@ -132,24 +132,9 @@ int code_memory_read(struct code_memory *m, pid_t pid, int proc_fd)
 		if (got < n)
 			break;
 	}
-	m->n = code_memory_was(proc_fd) == 0 ? whole : 0;
-	return 0;
-}
-
-int code_memory_was(int proc_fd)
-{
 	/* The pid was the process's all the time if it still is. */
-	return faccessat(proc_fd, "stat", F_OK, 0) == 0 ? 0 : -ESRCH;
-}
-
-int code_memory_copy(pid_t pid, uint64_t start, void *to, size_t len)
-{
-	struct iovec near = { to, len }, far = { (void *)(uintptr_t)start, len };
-	ssize_t n = process_vm_readv(pid, &near, 1, &far, 1, 0);
-
-	if (n < 0)
-		return neg_errno();
-	return (size_t)n == len ? 0 : -EFAULT;
+	m->n = faccessat(proc_fd, "stat", F_OK, 0) == 0 ? whole : 0;
+	return 0;
 }
 
 bool code_memory_view(const struct code_memory *m, uint64_t start, size_t len, struct view *ret)

@@ -224,7 +224,11 @@ static int hash_relro(struct code_look *l, struct code_known *k, struct view v)
 	return 0;
 }
 
-/* Whether the memory still holds what the copy does. */
+/*
+ * Whether the memory still holds what the copy does. Read through /proc/PID/mem: process_vm_readv
+ * pins, and for that the kernel gives a process pages of its own that it had in common with those it
+ * was forked with, so that each of them would have to be read at each node, and needs the memory.
+ */
 static int still_equals(struct code_look *l, const struct code_copy *copy, uint64_t start,
 			bool *ret_same)
 {
@@ -237,12 +241,10 @@ static int still_equals(struct code_look *l, const struct code_copy *copy, uint6
 	*ret_same = true;
 	for (size_t at = 0; r == 0 && *ret_same && at < copy->len; at += n) {
 		n = copy->len - at < COMPARE_BYTES ? copy->len - at : COMPARE_BYTES;
-		r = code_memory_copy(l->process->pid, start + at, to, n);
-		if (r < 0)
-			r = code_read(l, start + at, to, n);
+		r = code_read(l, start + at, to, n);
 		*ret_same = r == 0 && memcmp(copy->data + at, to, n) == 0;
 	}
-	return r < 0 ? r : code_memory_was(l->proc_fd);
+	return r;
 }
 
 /* Its bytes, their digest into k->seen. */

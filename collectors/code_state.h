@@ -134,10 +134,6 @@ void code_memory_reset(struct code_memory *m);
 MUST_CHECK int code_memory_want(struct code_memory *m, uint64_t start, size_t len);
 /* Reads what was noted, as far as it can be. -ENOMEM. */
 MUST_CHECK int code_memory_read(struct code_memory *m, pid_t pid, int proc_fd);
-/* A piece by itself, not kept. A negative errno: not all of it could be read. */
-MUST_CHECK int code_memory_copy(pid_t pid, uint64_t start, void *to, size_t len);
-/* 0: what was read by pid was this process's. -ESRCH: it has ended, and the pid may be another's. */
-MUST_CHECK int code_memory_was(int proc_fd);
 /* The bytes there, lent until the next reset; false: they were not read. */
 bool code_memory_view(const struct code_memory *m, uint64_t start, size_t len, struct view *ret);
 
