@@ -4,7 +4,7 @@ machine that boots it."""
 import json
 import os
 import shutil
-import sqlite3
+import subprocess
 import time
 
 from image import tool
@@ -139,7 +139,6 @@ class Owner(Lab):
 
 def protobuf(direction, message, data):
     """protoc as a translator: 'decode' bytes to its text, 'encode' the other way round."""
-    import subprocess
     done = subprocess.run([tool("protoc"), f"--{direction}=assay.{message}", "-I",
                            os.path.join(SOURCE, "proto"),
                            os.path.join(SOURCE, "proto", "session.proto")],

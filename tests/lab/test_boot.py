@@ -2,16 +2,16 @@
 """An image without a root file system: assayd is process 1, and starts an application that is in the
 image itself. One boot that is accepted on values predicted from the image, and each way to be
 refused."""
+import hashlib
 import os
 import re
 import shutil
 import socket
 import ssl
 import struct
-import time
 
 from image import tool
-from lab import Failure, until
+from lab import Failure, run, until
 from owner import NETWORK, Owner, protobuf
 from measured import VERIFIER, GuestTpm
 from reference import measure_in
@@ -65,8 +65,8 @@ class Boot(Owner):
 
     def boots(self, guest):
         """It is accepted, and the application has its secret."""
-        import hashlib
-        said = guest.says(r"the application has ([0-9a-f]{64}), (\d+) s|show: refused by|nothing was handed over")
+        said = guest.says(r"the application has ([0-9a-f]{64}), (\d+) s|show: refused by|"
+                          r"nothing was handed over")
         check(said.group(1) == hashlib.sha256(TOKEN.encode()).hexdigest(), said.group(0))
         check(self.released() == ["token"], f"released: {self.released()}")
         return int(said.group(2))
@@ -210,7 +210,6 @@ class Impostor:
 
     @staticmethod
     def certificate(owner):
-        from lab import run
         paths = owner.path("impostor.pem"), owner.path("impostor.key")
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
             "-nodes", "-days", "2", "-subj", "/CN=impostor", "-keyout", paths[1], "-out", paths[0])
