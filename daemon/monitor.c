@@ -539,6 +539,8 @@ static int monitor_open(struct daemon *d, int net_fd, int report_fd)
 	if (r == 0)
 		r = privsep_new(d->base, net_fd, PRIVSEP_TO_MONITOR_MAX, channel_on_net,
 				on_net_ended, d, &d->net);
+	if (r == 0)
+		r = privsep_send(d->net, PRIVSEP_READY, (struct view){ 0 });
 	return r;
 }
 

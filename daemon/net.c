@@ -458,6 +458,12 @@ static int on_monitor(void *arg, uint32_t type, struct view message)
 	}
 	if (type == PRIVSEP_SEND_MI)
 		return send_mi(n, message);
+	if (type == PRIVSEP_READY) {
+		/* A session that nobody says Hello in, while a chip is slow, is closed at the other end. */
+		if (!n->listener && !n->session)
+			session_start(n, -1);
+		return 0;
+	}
 	if (type == PRIVSEP_ABOVE_ROOT) {
 		/*
 		 * Until now it could be systemd clearing up the initrd. Now it is the machine that
@@ -605,8 +611,6 @@ int net_main(const struct config *config, int fd)
 			log_error("cannot confine the net process: %s", strerror(-r));
 	}
 	if (r == 0) {
-		if (!n.listener)
-			session_start(&n, -1);
 		event_base_dispatch(n.base);
 		r = 0;
 	}

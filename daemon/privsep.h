@@ -26,6 +26,7 @@ enum privsep_type {
 	PRIVSEP_SEND = 64, /* a packed ToVerifier for the session */
 	PRIVSEP_SEND_MI,   /* a packed ToVerifier for the MI channel */
 	PRIVSEP_CLOSE,	   /* struct privsep_text: end the session and begin anew */
+	PRIVSEP_READY,	   /* nothing: the monitor can say Hello; before, net dials nobody */
 	PRIVSEP_ABOVE_ROOT, /* nothing: the initrd is over; SIGTERM is now the machine's end */
 };
 

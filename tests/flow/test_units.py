@@ -12,7 +12,9 @@ from lab import Failure, cgroup_mount, free_port, run, until
 from programs import REDIS
 
 LONG = 180  # seconds; a busy machine takes its time
-UNITS = "/usr/local/lib/systemd/system"
+# Where systemd looks, and assayd: one that is there, so that none has to be made.
+UNITS = next((d for d in ("/etc/systemd/system", "/usr/lib/systemd/system") if os.path.isdir(d)),
+             "/usr/local/lib/systemd/system")
 
 # What becomes the unit's process: into the cgroup, credential, then the program.
 STARTER = """
