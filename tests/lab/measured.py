@@ -73,7 +73,8 @@ class Guest:
                      "-tpmdev", "emulator,id=tpm0,chardev=tpm", "-device", "tpm-crb,tpmdev=tpm0",
                      *extra]
         if uki:
-            disks = [(self._volume(directory, uki), ["readonly=on"], ["bootindex=0"]), *disks]
+            # Behind the others, whose names are then the same as without it.
+            disks = [*disks, (self._volume(directory, uki), ["readonly=on"], ["bootindex=0"])]
         else:
             self.argv += ["-kernel", kernel, "-initrd", initrd, "-append", cmdline]
         for i, (path, drive, device) in enumerate(disks):
