@@ -15,12 +15,13 @@
 #include "log.h"
 #include "unit.h"
 
-#define LOOK_MS	     500
-#define EMPTY_LOOKS  4 /* between two commands of a unit its cgroup may be empty for a moment */
-#define OLDEST_LOOKS 2 /* without systemd to ask, until the oldest process is taken for the main one */
-#define SUFFIX	     ".service"
-#define PROC_TEXT    4096
-#define PIDS_MAX     256 /* looked at, where one of a unit is looked for */
+#define LOOK_MS	    500
+#define EMPTY_LOOKS 4 /* between two commands of a unit its cgroup may be empty for a moment */
+#define OLDEST_LOOKS                                                                               \
+	2 /* without systemd to ask, until the oldest process is taken for the main one */
+#define SUFFIX	  ".service"
+#define PROC_TEXT 4096
+#define PIDS_MAX  256 /* looked at, where one of a unit is looked for */
 
 /* Asked on another thread, which may outlive the run. */
 struct unit_question {
@@ -40,8 +41,8 @@ const char *application_unit_name(const struct application *a, char ret[APPLICAT
 	const char *unit = a->config->unit;
 
 	if (unit)
-		snprintf(ret, APPLICATION_NAME_MAX + 1, "%.*s", (int)(strlen(unit) - strlen(SUFFIX)),
-			 unit);
+		snprintf(ret, APPLICATION_NAME_MAX + 1, "%.*s",
+			 (int)(strlen(unit) - strlen(SUFFIX)), unit);
 	else
 		snprintf(ret, APPLICATION_NAME_MAX + 1, "%s", name_of(a));
 	return ret;
@@ -184,8 +185,7 @@ static int watch_main_process(struct application *a, pid_t pid)
 	a->unit.main_fd = pidfd_open(pid, 0);
 	if (a->unit.main_fd < 0)
 		return neg_errno();
-	a->unit.main_exit =
-		event_new(a->daemon->base, a->unit.main_fd, EV_READ, on_main_exit, a);
+	a->unit.main_exit = event_new(a->daemon->base, a->unit.main_fd, EV_READ, on_main_exit, a);
 	if (!a->unit.main_exit || event_add(a->unit.main_exit, NULL) < 0)
 		return -ENOMEM;
 	return 0;

@@ -14,8 +14,8 @@
 #include "log.h"
 #include "monitor.h"
 
-#define LOOK_MS	 100
-#define MARK	 "initrd" /* in the runtime directory, while an assayd of the initrd runs */
+#define LOOK_MS 100
+#define MARK	"initrd" /* in the runtime directory, while an assayd of the initrd runs */
 
 struct boot {
 	struct daemon *daemon;

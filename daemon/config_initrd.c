@@ -74,7 +74,8 @@ void config_read_unit(struct config_reading *x, const struct form_application *f
 
 	a->unit = config_text(x, f->unit);
 	if (!unit_valid(f->unit))
-		expect(x, key_of(i, "unit").path, "NAME.service, NAME of letters, digits, '.', '_', '-'", f->unit);
+		expect(x, key_of(i, "unit").path,
+		       "NAME.service, NAME of letters, digits, '.', '_', '-'", f->unit);
 	if (f->n_files == 0)
 		yamldoc_problem(x->d, key_of(i, "files").path,
 				"expected the unit's program and other files, found nothing");
@@ -111,9 +112,9 @@ static char **command_of(struct config_reading *x, const char *const *words, siz
 static void read_luks(struct config_reading *x, const struct form_disk *f,
 		      struct config_application *a)
 {
-	const char *const command[] = { CRYPTSETUP,   "open",	"--type", "luks2",
-					"--key-file", "-",	"--batch-mode", "--tries",
-					"1",	      f->luks,	f->name };
+	const char *const command[] = { CRYPTSETUP,   "open",  "--type",       "luks2",
+					"--key-file", "-",     "--batch-mode", "--tries",
+					"1",	      f->luks, f->name };
 
 	a->disk.kind = DISK_LUKS;
 	a->disk.device = config_text(x, f->luks);
@@ -138,8 +139,7 @@ static void read_verity(struct config_reading *x, const struct form_disk *f, siz
 	}
 	config_check_path(x, key_of(i, "disk.hash").path, f->hash);
 	if (!root_hash_valid(f->root_hash))
-		expect(x, key_of(i, "disk.root_hash").path, "a digest in hex digits",
-		       f->root_hash);
+		expect(x, key_of(i, "disk.root_hash").path, "a digest in hex digits", f->root_hash);
 	a->disk.kind = DISK_VERITY;
 	a->disk.device = config_text(x, f->verity);
 	a->disk.hash_device = config_text(x, f->hash);
@@ -263,8 +263,8 @@ void config_read_initrd(struct config_reading *x, const struct form_initrd *f, s
 	to->modules_file = config_text(x, f->modules_file);
 	if (f->network)
 		read_network(x, f->network, c);
-	read_duration(x, "initrd.wait", f->wait, WAIT_MAX_NS,
-		      QUANTITY_DURATION " from 1s to 1h", &to->wait_ns);
+	read_duration(x, "initrd.wait", f->wait, WAIT_MAX_NS, QUANTITY_DURATION " from 1s to 1h",
+		      &to->wait_ns);
 	read_duration(x, "initrd.timeout", f->timeout, TIMEOUT_MAX_NS,
 		      QUANTITY_DURATION " from 1s to 1d", &to->timeout_ns);
 	config_number(x, "initrd.attempts", f->attempts, 1, ATTEMPTS_MAX, &to->attempts);

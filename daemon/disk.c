@@ -18,7 +18,6 @@
 #include "cleanup.h"
 #include "log.h"
 
-
 struct disk {
 	const struct config_application *app;
 	pid_t pid;
@@ -37,9 +36,10 @@ const char *disk_status_text(const struct config_disk *d, int status)
 	/* cryptsetup(8), RETURN CODES; the same of veritysetup(8). */
 	switch (status) {
 	case 1:
-		return d->kind == DISK_LUKS ? "it is no LUKS2 disk, its header is damaged, or a module "
-					    "(dm_mod) is missing; what it said is above"
-					    : "its verity header is damaged, or not of this root hash";
+		return d->kind == DISK_LUKS
+			       ? "it is no LUKS2 disk, its header is damaged, or a module "
+				 "(dm_mod) is missing; what it said is above"
+			       : "its verity header is damaged, or not of this root hash";
 	case 2:
 		return "the released secret is not its passphrase: is it the right secret of the "
 		       "right disk?";

@@ -193,8 +193,8 @@ static int wait_for_report(const struct config_initrd *c, int fd, pid_t daemon, 
 	int status = 0;
 
 	for (;;) {
-		if (poll(&p, 1, LOOK_MS) > 0 && recv(fd, &report, sizeof(report), MSG_DONTWAIT) ==
-							sizeof(report)) {
+		if (poll(&p, 1, LOOK_MS) > 0 &&
+		    recv(fd, &report, sizeof(report), MSG_DONTWAIT) == sizeof(report)) {
 			report.why[sizeof(report.why) - 1] = '\0';
 			snprintf(ret_why, size, "%s", report.why);
 			return report.what == INITRD_OPEN ? 0 : -EACCES;

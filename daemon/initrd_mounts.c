@@ -17,7 +17,7 @@
 #include "log.h"
 
 #define ROOTFS_LINE "rootfs / rootfs " /* proc(5): the kernel's first root, and nothing over it */
-#define LOCKED (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+#define LOCKED	    (MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
 /* In the order in which they are mounted: one may lie in another. */
 static const struct {
@@ -162,9 +162,8 @@ int initrd_mount_root(const struct config_initrd *c, char *ret_why, size_t size)
 	}
 	if (mount(c->root.device, INITRD_NEW_ROOT, c->root.type, flags, NULL) < 0) {
 		r = neg_errno();
-		snprintf(ret_why, size,
-			 "%s cannot be mounted as %s: %s%s", c->root.device, c->root.type,
-			 strerror(-r),
+		snprintf(ret_why, size, "%s cannot be mounted as %s: %s%s", c->root.device,
+			 c->root.type, strerror(-r),
 			 r == -ENODEV ? "; is that file system among initrd.modules?"
 				      : "; the disk is damaged, or holds another file system");
 		return r;

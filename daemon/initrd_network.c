@@ -45,14 +45,12 @@ static struct request request_of(uint16_t type, uint16_t flags, size_t body)
 
 static void add(struct request *q, uint16_t type, const void *value, size_t size)
 {
-	struct rtattr *a =
-		(struct rtattr *)((char *)q + NLMSG_ALIGN(q->header.nlmsg_len));
+	struct rtattr *a = (struct rtattr *)((char *)q + NLMSG_ALIGN(q->header.nlmsg_len));
 
 	a->rta_type = type;
 	a->rta_len = (uint16_t)RTA_LENGTH(size);
 	memcpy(RTA_DATA(a), value, size);
-	q->header.nlmsg_len =
-		(uint32_t)(NLMSG_ALIGN(q->header.nlmsg_len) + RTA_ALIGN(a->rta_len));
+	q->header.nlmsg_len = (uint32_t)(NLMSG_ALIGN(q->header.nlmsg_len) + RTA_ALIGN(a->rta_len));
 }
 
 /* The kernel's answer to each is one acknowledgement, with an errno or 0. */
@@ -175,8 +173,7 @@ static int configure(int fd, const struct config_initrd *c, char *ret_why, size_
 	if (r == 0)
 		r = add_gateway(fd, index, &gateway);
 	if (r < 0)
-		snprintf(ret_why, size,
-			 "network: no route by %s: %s; is it in the network of %s?",
+		snprintf(ret_why, size, "network: no route by %s: %s; is it in the network of %s?",
 			 c->network.gateway, strerror(-r), c->network.address);
 	return r;
 }

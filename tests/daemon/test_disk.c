@@ -83,9 +83,8 @@ static void open_with(struct fixture *f, const struct secret *passphrase)
 {
 	struct disk *d;
 
-	assert_int_equal(disk_open(f->base, &f->application, f->program_fd, passphrase, opened, f,
-				   &d),
-			 0);
+	assert_int_equal(
+		disk_open(f->base, &f->application, f->program_fd, passphrase, opened, f, &d), 0);
 	event_base_dispatch(f->base);
 	disk_free(d);
 	assert_int_equal(f->opened, 1);
@@ -112,7 +111,8 @@ static void the_passphrase_comes_on_standard_input_and_nowhere_else(void **state
 	size_t n;
 
 	snprintf(f->command, sizeof(f->command),
-		 "cd %s && cat >in && cat /proc/$$/cmdline /proc/$$/environ >told && : >/dev/mapper/test",
+		 "cd %s && cat >in && cat /proc/$$/cmdline /proc/$$/environ >told && : "
+		 ">/dev/mapper/test",
 		 f->directory);
 	open_with(f, &f->passphrase);
 	assert_string_equal(f->why, "");
@@ -131,8 +131,7 @@ static void without_a_passphrase_there_is_none(void **state)
 	struct fixture *f = *state;
 	char text[64];
 
-	snprintf(f->command, sizeof(f->command), "cat >%s/in && : >/dev/mapper/test",
-		 f->directory);
+	snprintf(f->command, sizeof(f->command), "cat >%s/in && : >/dev/mapper/test", f->directory);
 	open_with(f, NULL);
 	assert_string_equal(f->why, "");
 	assert_int_equal(read_back(f, "in", text, sizeof(text)), 0);
@@ -145,8 +144,7 @@ static void the_longest_passphrase_fits(void **state)
 	struct secret longest;
 	struct disk *d = NULL;
 
-	snprintf(f->command, sizeof(f->command), "cat >%s/in && : >/dev/mapper/test",
-		 f->directory);
+	snprintf(f->command, sizeof(f->command), "cat >%s/in && : >/dev/mapper/test", f->directory);
 	assert_int_equal(secret_random(DISK_PASSPHRASE_MAX, &longest), 0);
 	open_with(f, &longest);
 	assert_string_equal(f->why, "");
@@ -154,9 +152,9 @@ static void the_longest_passphrase_fits(void **state)
 	assert_memory_equal(text, longest.data, DISK_PASSPHRASE_MAX);
 	secret_done(&longest);
 	assert_int_equal(secret_random(DISK_PASSPHRASE_MAX + 1, &longest), 0);
-	assert_int_equal(disk_open(f->base, &f->application, f->program_fd, &longest, opened, f,
-				   &d),
-			 -EMSGSIZE);
+	assert_int_equal(
+		disk_open(f->base, &f->application, f->program_fd, &longest, opened, f, &d),
+		-EMSGSIZE);
 	assert_null(d);
 	secret_done(&longest);
 }
@@ -165,7 +163,8 @@ static void a_wrong_passphrase_is_said(void **state)
 {
 	struct fixture *f = *state;
 
-	snprintf(f->command, sizeof(f->command), "cat >/dev/mapper/input; : >/dev/mapper/test; exit 2");
+	snprintf(f->command, sizeof(f->command),
+		 "cat >/dev/mapper/input; : >/dev/mapper/test; exit 2");
 	open_with(f, &f->passphrase);
 	assert_non_null(strstr(f->why, "not its passphrase"));
 }
@@ -207,11 +206,11 @@ static void giving_up_ends_the_program(void **state)
 	struct disk *d;
 	pid_t pid;
 
-	snprintf(f->command, sizeof(f->command), "cd %s && echo $$ >new && mv new pid; exec sleep 300",
-		 f->directory);
-	assert_int_equal(disk_open(f->base, &f->application, f->program_fd, &f->passphrase, opened,
-				   f, &d),
-			 0);
+	snprintf(f->command, sizeof(f->command),
+		 "cd %s && echo $$ >new && mv new pid; exec sleep 300", f->directory);
+	assert_int_equal(
+		disk_open(f->base, &f->application, f->program_fd, &f->passphrase, opened, f, &d),
+		0);
 	snprintf(path, sizeof(path), "%s/pid", f->directory);
 	for (int i = 0; i < 3000 && access(path, F_OK) < 0; i++)
 		usleep(10000);

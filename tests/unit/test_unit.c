@@ -112,11 +112,13 @@ static void what_comes_later_is_found(void **state)
 	static const char *const before[] = { "/usr/lib/systemd/system/a.service", NULL };
 	static const char *const after[] = {
 		"/run/systemd/system/a.service.d/evil.conf",
-		"/usr/lib/systemd/system/a.service", NULL,
+		"/usr/lib/systemd/system/a.service",
+		NULL,
 	};
 	static const char *const in_its_place[] = {
 		"/etc/systemd/system/a.service",
-		"/run/systemd/system/a.service.d/evil.conf", NULL,
+		"/run/systemd/system/a.service.d/evil.conf",
+		NULL,
 	};
 	struct fixture *f = *state;
 
