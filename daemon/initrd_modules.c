@@ -64,8 +64,7 @@ static int load_named(struct kmod_ctx *ctx, const char *name)
 	/* The kernel's index has built-in ones, too; a name that is nowhere gives none. */
 	if (!list)
 		return -ENOENT;
-	kmod_list_foreach(at, list)
-	{
+	kmod_list_foreach(at, list) {
 		struct kmod_module *m = kmod_module_get_module(at);
 
 		r = insert(m);
