@@ -97,8 +97,10 @@ json_t *evidence_judged_json(const struct evidence_judged *j)
 		      advisories_json(r->advisories), "debug", r->debug, "chip_id",
 		      r->chip_id_len > 0 ? hex_json(r->chip_id, r->chip_id_len) : json_null(),
 		      "event_log_replayed", r->event_log_replayed);
-	if (o && r->pcrs_quoted)
+	if (o && r->pcrs_quoted) {
 		json_object_set_new(o, "pcrs", pcrs_json(r));
+		json_object_set_new(o, "boot_services_left", json_boolean(r->boot_services_left));
+	}
 	if (o && r->ima.entries)
 		json_object_set_new(o, "ima",
 				    json_pack("{s:I, s:I, s:I}", "entries",
@@ -194,7 +196,11 @@ static void print_values(const struct evidence_judged *j)
 	if (r->chip_id_len > 0)
 		print_hex("chip", r->chip_id, r->chip_id_len);
 	if (r->event_log_replayed)
-		print_line("event log", "replays to the registers");
+		print_line("event log",
+			   r->pcrs_quoted == 0 || r->boot_services_left
+				   ? "replays to the registers"
+				   : "replays to the registers; does not show in PCR 5 "
+				     "that the boot services were left");
 	if (r->ima.proven > 0)
 		printf("  %-*s %zu of %zu entries proven by PCR 10, %zu violations\n", NAME_WIDTH,
 		       "IMA list", r->ima.proven, r->ima.entries, r->ima.violations);

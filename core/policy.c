@@ -370,11 +370,11 @@ bool policy_allows_platform(const struct policy *p, const char *platform)
 	return false;
 }
 
-bool policy_tpm_event_log_required(const struct policy *p)
+enum policy_event_log policy_tpm_event_log(const struct policy *p)
 {
 	const struct policy_tpm *tpm = p->form->platforms->tpm;
 
-	return tpm && tpm->event_log == EVENT_LOG_REQUIRE;
+	return tpm ? tpm->event_log : EVENT_LOG_UNSET;
 }
 
 const struct policy_ima *policy_ima_of(const struct policy *p, const char *platform)
@@ -403,11 +403,11 @@ enum hash_alg policy_tpm_bank(const struct policy *p)
 	return tpm && tpm->bank ? tpm->bank : HASH_SHA256;
 }
 
-bool policy_vtpm_event_log_required(const struct policy *p)
+enum policy_event_log policy_vtpm_event_log(const struct policy *p)
 {
 	const struct policy_vtpm *vtpm = p ? p->form->platforms->vtpm : NULL;
 
-	return vtpm && vtpm->event_log == VTPM_EVENT_LOG_REQUIRE;
+	return vtpm ? vtpm->event_log : EVENT_LOG_UNSET;
 }
 
 size_t policy_vtpm_pcr(const struct policy *p, unsigned int index, const struct digest **ret)

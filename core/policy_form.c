@@ -208,6 +208,13 @@ const cyaml_strval_t policy_event_logs[] = {
 	{ "allow", EVENT_LOG_ALLOW },
 };
 
+/* Of a TPM, whose PCR 5 the firmware extends when the boot services are left. */
+static const cyaml_strval_t pcr_event_logs[] = {
+	{ "complete", EVENT_LOG_COMPLETE },
+	{ "require", EVENT_LOG_REQUIRE },
+	{ "allow", EVENT_LOG_ALLOW },
+};
+
 static const cyaml_strval_t ima_logs[] = {
 	{ "require", POLICY_IMA_REQUIRE },
 	{ "allow", POLICY_IMA_OPTIONAL },
@@ -244,7 +251,7 @@ static const cyaml_schema_field_t tpm_fields[] = {
 	FORM_WORD("bank", struct policy_tpm, bank, banks),
 	FORM_NODE("pcrs"),
 	FORM_TEXT("ek_ca", struct policy_tpm, ek_ca),
-	FORM_WORD("event_log", struct policy_tpm, event_log, policy_event_logs),
+	FORM_WORD("event_log", struct policy_tpm, event_log, pcr_event_logs),
 	FORM_PART("ima", struct policy_tpm, ima, ima_fields),
 	CYAML_FIELD_END,
 };
@@ -283,15 +290,10 @@ static const cyaml_schema_field_t tdx_fields[] = {
 	CYAML_FIELD_END,
 };
 
-static const cyaml_strval_t vtpm_event_logs[] = {
-	{ "require", VTPM_EVENT_LOG_REQUIRE },
-	{ "allow", VTPM_EVENT_LOG_ALLOW },
-};
-
 static const cyaml_schema_field_t vtpm_fields[] = {
 	FORM_WORD("bank", struct policy_vtpm, bank, banks),
 	FORM_NODE("pcrs"),
-	FORM_WORD("event_log", struct policy_vtpm, event_log, vtpm_event_logs),
+	FORM_WORD("event_log", struct policy_vtpm, event_log, pcr_event_logs),
 	FORM_PART("ima", struct policy_vtpm, ima, ima_fields),
 	CYAML_FIELD_END,
 };

@@ -192,7 +192,6 @@ struct policy_soft {
 	const char **lower; /* NULL-terminated */
 };
 
-enum policy_event_log { EVENT_LOG_UNSET, EVENT_LOG_REQUIRE, EVENT_LOG_ALLOW };
 extern const struct cyaml_strval policy_event_logs[2];
 
 struct policy_tpm {
@@ -204,7 +203,7 @@ struct policy_tpm {
 
 struct policy_vtpm {
 	enum hash_alg bank; /* 0: not given */
-	enum { VTPM_EVENT_LOG_UNSET, VTPM_EVENT_LOG_REQUIRE, VTPM_EVENT_LOG_ALLOW } event_log;
+	enum policy_event_log event_log;
 	struct policy_ima *ima;
 };
 

@@ -19,7 +19,8 @@
 #define EVENTLOG_EVENTS_MAX 32768
 #define EVENTLOG_REGISTERS  24
 
-#define EVENTLOG_NO_ACTION 3 /* EV_NO_ACTION: never extended */
+#define EVENTLOG_NO_ACTION  3	       /* EV_NO_ACTION: never extended */
+#define EVENTLOG_EFI_ACTION 0x80000007 /* EV_EFI_ACTION: its data is the text that was extended */
 
 struct eventlog_bank {
 	uint16_t alg;  /* TCG identifier; may be one that enum hash_alg does not have */
@@ -58,6 +59,12 @@ struct eventlog_registers {
 	enum hash_alg alg;
 	uint32_t touched; /* bitmap of the registers that the log speaks of */
 	bool incomplete;  /* a record has no digest for this bank: the values prove nothing */
+	/*
+	 * Bitmap of the registers that were extended with both actions of ExitBootServices, one
+	 * after the other (PFP, 10.4.4: in PCR 5). Where they are missing, the log ends, or the
+	 * firmware's services went on, before the kernel had the machine for itself.
+	 */
+	uint32_t boot_services_left;
 	struct digest registers[EVENTLOG_REGISTERS];
 };
 

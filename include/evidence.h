@@ -20,32 +20,32 @@
  * policy and a time go in; what the report proves comes out in an appraisal.
  */
 
-#define EVIDENCE_PCRS       24
+#define EVIDENCE_PCRS	    24
 #define EVIDENCE_REPORT_MAX (64 * 1024)
-#define EVENT_LOG_MAX       (1024 * 1024)
+#define EVENT_LOG_MAX	    (1024 * 1024)
 #define EVIDENCE_REGISTERS  5
-#define EVIDENCE_DATA       64
+#define EVIDENCE_DATA	    64
 #define EVIDENCE_TEXT_MAX   256
 
 struct evidence_input {
 	const Assay__ChipReport *report;
-	struct view claims;         /* serialised Claims that the report must cover */
-	int64_t now;                /* reference time, seconds since 1970 */
+	struct view claims; /* serialised Claims that the report must cover */
+	int64_t now;	    /* reference time, seconds since 1970 */
 	const struct policy *policy;
 	/*
 	 * tpm, an SVSM's vtpm: name of the AK enrolled for this machine; soft: SHA-256 of the key.
 	 * Empty: unknown.
 	 */
 	struct view key_name;
-	struct view ek_public;      /* vtpm: TPMT_PUBLIC of the EK that the AK was enrolled under */
+	struct view ek_public;	    /* vtpm: TPMT_PUBLIC of the EK that the AK was enrolled under */
 	struct view ek_certificate; /* DER of the EK that the AK was enrolled under */
-	struct view ek_chain;       /* DER certificates, one after the other */
+	struct view ek_chain;	    /* DER certificates, one after the other */
 
 	const struct endorsements *endorsements; /* besides the report's own; may be NULL */
 	const struct x509_pin *roots; /* instead of the makers' that are pinned; NULL: those */
 	size_t n_roots;
 	struct appraisal_cache *cache; /* what was found out before; NULL: nothing is kept */
-	const struct ima_known *ima; /* of IMA's list, from this session; NULL: nothing */
+	const struct ima_known *ima;   /* of IMA's list, from this session; NULL: nothing */
 	bool enrolling; /* a report of an enrolment: IMA's list comes with evidence only */
 	/*
 	 * Judged on its own, not in a session: there are no Claims, the report covers
@@ -58,32 +58,34 @@ struct evidence_input {
 
 /* What the chip vouched for. */
 struct evidence_result {
-	bool signature_good;        /* and covers the Claims */
+	bool signature_good; /* and covers the Claims */
 	enum hash_alg bank;
-	uint32_t pcrs_quoted;       /* bitmap */
-	struct digest pcrs[EVIDENCE_PCRS]; /* those of pcrs_quoted */
+	uint32_t pcrs_quoted;		     /* bitmap */
+	struct digest pcrs[EVIDENCE_PCRS];   /* those of pcrs_quoted */
 	uint32_t reset_count, restart_count; /* tpm: TPMS_CLOCK_INFO */
 	uint64_t clock;
 	bool event_log_replayed;
+	bool boot_services_left; /* by that log; of TPMs, where PCR 5 is quoted */
 	struct {
 		size_t entries, proven, violations; /* proven: covered by the quoted PCR 10 */
-		bool matched;		 /* and then: */
-		struct view fresh;	 /* entries that this report proves and input->ima lacks */
+		bool matched;			    /* and then: */
+		struct view fresh;	/* entries that this report proves and input->ima lacks */
 		struct ima_known known; /* with them */
-	} ima; /* entries 0: there was no list, or it was not read */
+	} ima;				/* entries 0: there was no list, or it was not read */
 
-	/* All platforms but soft, once the report could be read; whether it is true says the verdict. */
-	uint32_t version;	    /* of the report; 0: not read */
+	/* All platforms but soft, once the report could be read; whether it is true says the
+	 * verdict. */
+	uint32_t version; /* of the report; 0: not read */
 	bool has_report_data;
 	uint8_t report_data[EVIDENCE_DATA];
 	size_t report_data_len;
-	struct digest measurement;  /* MRTD, launch digest, RIM; size 0: none */
+	struct digest measurement;		     /* MRTD, launch digest, RIM; size 0: none */
 	struct digest registers[EVIDENCE_REGISTERS]; /* RTMR0 and on, REMs */
 	size_t n_registers;
 	bool debug;
 	uint8_t chip_id[EVIDENCE_DATA];
-	size_t chip_id_len;	    /* 0: none, or hidden */
-	char status[64];	    /* in the maker's words: "UpToDate"; empty: the maker has none */
+	size_t chip_id_len; /* 0: none, or hidden */
+	char status[64];    /* in the maker's words: "UpToDate"; empty: the maker has none */
 	char tcb[EVIDENCE_TEXT_MAX]; /* in the platform's words, what the status rests on */
 	char tcb_date[TIME_TEXT_MAX];
 	char advisories[EVIDENCE_TEXT_MAX]; /* ids, a space between; cut with " ..." */
@@ -204,8 +206,9 @@ MUST_CHECK int evidence_judge_report_data(const struct evidence_input *in, struc
 					  struct appraisal *a);
 
 /*
- * gather of a platform whose evidence is a report, perhaps an event log, and else endorsements: what
- * is none of them is left out where endorsements are read. is_log NULL: there is no log. -ENOMEM.
+ * gather of a platform whose evidence is a report, perhaps an event log, and else endorsements:
+ * what is none of them is left out where endorsements are read. is_log NULL: there is no log.
+ * -ENOMEM.
  */
 MUST_CHECK int evidence_gather(const struct evidence_file *files, size_t n, size_t at,
 			       bool (*is_log)(struct view v), struct arena *arena,

@@ -26,8 +26,8 @@
  * files (manifest, CA) stay names until policy_attach_* is given their content.
  */
 
-#define POLICY_TEXT_MAX   (1024 * 1024)
-#define POLICY_STAGES_MAX 4096
+#define POLICY_TEXT_MAX	   (1024 * 1024)
+#define POLICY_STAGES_MAX  4096
 #define POLICY_SECRETS_MAX 64 /* of one stage */
 #define POLICY_UPDATES_MAX 16
 
@@ -54,8 +54,12 @@ bool policy_allows_platform(const struct policy *p, const char *platform);
 enum policy_answer { POLICY_SILENT, POLICY_WARNS, POLICY_DENIES };
 enum policy_answer policy_on_violation(const struct policy *p, uint8_t kind, int64_t now_s);
 
-/* True if the evidence's event log must be there and replay to the quoted registers. */
-bool policy_tpm_event_log_required(const struct policy *p);
+/*
+ * Whether the evidence's event log may be absent, must be there and replay to the quoted registers,
+ * or must moreover tell that the boot services were left (eventlog.h).
+ */
+enum policy_event_log { EVENT_LOG_UNSET, EVENT_LOG_ALLOW, EVENT_LOG_REQUIRE, EVENT_LOG_COMPLETE };
+enum policy_event_log policy_tpm_event_log(const struct policy *p);
 
 /* What is asked of the kernel's own list of measurements (IMA). */
 struct policy_ima {
@@ -63,8 +67,8 @@ struct policy_ima {
 	/* A file measured while it was open for writing; not given: a warning. */
 	enum { POLICY_IMA_WARN, POLICY_IMA_DENY, POLICY_IMA_ALLOW } violations;
 	/*
-	 * The list's boot_aggregate is the digest of the PCRs 0 to 9 as they were quoted. Not given:
-	 * another value is a warning, and what cannot be compared passes.
+	 * The list's boot_aggregate is the digest of the PCRs 0 to 9 as they were quoted. Not
+	 * given: another value is a warning, and what cannot be compared passes.
 	 */
 	enum {
 		POLICY_IMA_AGGREGATE_UNSET,
@@ -138,7 +142,7 @@ const char *const *policy_soft_keys(const struct policy *p);
  * As of tpm, for the vTPM that a chip's report vouches for; p may be NULL: it says nothing
  * of it. What is accepted of that report is the chip's own platform's (sev-snp, tdx).
  */
-bool policy_vtpm_event_log_required(const struct policy *p);
+enum policy_event_log policy_vtpm_event_log(const struct policy *p);
 size_t policy_vtpm_pcr(const struct policy *p, unsigned int index, const struct digest **ret);
 enum hash_alg policy_vtpm_bank(const struct policy *p);
 
@@ -165,8 +169,7 @@ const struct manifest *policy_manifest(const struct policy *p);
 size_t policy_update_count(const struct policy *p);
 const char *policy_update_file(const struct policy *p, size_t i);
 /* As policy_attach_manifest. Until each is attached nothing that needs reference values passes. */
-MUST_CHECK int policy_attach_update(struct policy *p, size_t i, struct view text,
-				    char **ret_error);
+MUST_CHECK int policy_attach_update(struct policy *p, size_t i, struct view text, char **ret_error);
 /* True while more than one set is good. */
 bool policy_update_open(const struct policy *p, int64_t now_s);
 /* True if m is the M of reference values that are good. */
@@ -184,7 +187,7 @@ struct policy_stage {
 	uint32_t stage;
 	enum policy_kind after;
 	const char *const *release; /* names of secrets, NULL-terminated */
-	uint64_t within_ns;         /* of the Challenge; 0: as long as the nonce is good */
+	uint64_t within_ns;	    /* of the Challenge; 0: as long as the nonce is good */
 };
 size_t policy_stage_count(const struct policy *p);
 /* NULL: no such stage. */
@@ -207,12 +210,12 @@ void policy_judge_dynamic(const struct policy *p, const struct mi *mi, const str
 
 /*
  * Compares what assayd measured with the files that IMA saw, where the policy asks for it
- * (platforms.PLATFORM.ima.witness). mi NULL: of a static measurement, before the application runs. seen
- * NULL: no list is proven, so that nothing could be checked; why says what is missing. Rules, below
- * platforms.PLATFORM.ima.witness:
- * "unseen_file": a file that code is mapped from, or that a process executes, IMA did not see;
- * "other_digest": IMA saw such a file, or one of the reference values, with other content;
- * "unlisted_file": IMA saw a file below a directory of the reference values that they do not have.
+ * (platforms.PLATFORM.ima.witness). mi NULL: of a static measurement, before the application runs.
+ * seen NULL: no list is proven, so that nothing could be checked; why says what is missing. Rules,
+ * below platforms.PLATFORM.ima.witness: "unseen_file": a file that code is mapped from, or that a
+ * process executes, IMA did not see; "other_digest": IMA saw such a file, or one of the reference
+ * values, with other content; "unlisted_file": IMA saw a file below a directory of the reference
+ * values that they do not have.
  */
 void policy_judge_ima(const struct policy *p, const char *platform, const struct mi *mi,
 		      const struct ima_files *seen, const char *why, int64_t now_s,

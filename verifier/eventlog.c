@@ -9,6 +9,10 @@
 #define SPEC_ID_AGILE	 "Spec ID Event03"
 #define STARTUP_LOCALITY "StartupLocality"
 
+/* Without a zero byte at their ends. */
+#define EXIT_INVOKED   "Exit Boot Services Invocation"
+#define EXIT_SUCCEEDED "Exit Boot Services Returned with Success"
+
 #define SHA1_HEADER  32 /* index, type, digest, size */
 #define AGILE_HEADER 16 /* index, type, count of digests, size: the least that a record has */
 
@@ -210,7 +214,8 @@ int eventlog_next(struct eventlog *log, struct eventlog_event *ret, const char *
 struct replaying {
 	struct eventlog_registers *to;
 	struct hasher *hasher;
-	size_t column; /* of its digests in an event */
+	size_t column;	       /* of its digests in an event */
+	uint32_t exit_invoked; /* bitmap of the registers that were told so */
 };
 
 struct replayer {
@@ -297,6 +302,37 @@ static int replay_extend(struct replaying *b, const struct eventlog_event *e)
 	return hasher_end(b->hasher, reg);
 }
 
+/* 1: the record extends this text, and its digest says so; 0: another; or a negative errno. */
+static int is_action(const struct replaying *b, const struct eventlog_event *e, const char *text)
+{
+	struct view digest = e->digests[b->column];
+	struct digest of_text;
+	int r;
+
+	if (e->type != EVENTLOG_EFI_ACTION || !view_equal(e->data, view_of(text, strlen(text))))
+		return 0;
+	r = digest_of(b->to->alg, e->data, &of_text);
+	if (r < 0)
+		return r;
+	return view_equal(digest, view_of(of_text.bytes, of_text.size));
+}
+
+static int note_exit(struct replaying *b, const struct eventlog_event *e)
+{
+	uint32_t bit = 1u << e->index;
+	int r;
+
+	r = is_action(b, e, EXIT_INVOKED);
+	if (r > 0)
+		b->exit_invoked |= bit;
+	if (r != 0 || !(b->exit_invoked & bit))
+		return r < 0 ? r : 0;
+	r = is_action(b, e, EXIT_SUCCEEDED);
+	if (r > 0)
+		b->to->boot_services_left |= bit;
+	return r < 0 ? r : 0;
+}
+
 static int replay_event(struct replayer *p, const struct eventlog_event *e, const char **ret_why)
 {
 	int r;
@@ -307,6 +343,9 @@ static int replay_event(struct replayer *p, const struct eventlog_event *e, cons
 		return refuse(ret_why, "a record extends a register that does not exist");
 	for (size_t i = 0; i < p->replay->n_banks; i++) {
 		r = replay_extend(&p->banks[i], e);
+		if (r < 0)
+			return r;
+		r = note_exit(&p->banks[i], e);
 		if (r < 0)
 			return r;
 	}

@@ -155,7 +155,7 @@ static struct pcr_rules rules_of(const struct tpm_check *c)
 		.path = "platforms.tpm.pcrs",
 		.policy = c->in->policy,
 		.values = policy_tpm_pcr,
-		.event_log_required = policy_tpm_event_log_required(c->in->policy),
+		.event_log = policy_tpm_event_log(c->in->policy),
 	};
 }
 
@@ -206,10 +206,10 @@ static const struct {
 	int (*check)(struct tpm_check *c);
 	bool rest_builds_on_it;
 } checks[] = {
-	{ check_platform, true },	 { check_sizes, true },	     { check_key, true },
-	{ check_key_attributes, true },	 { check_quote, true },	     { check_pcr_values, true },
-	{ check_selection, true },	 { check_event_log, false }, { check_ima, false },
-	{ check_policy_pcrs, false },	 { check_ek_certificate, false },
+	{ check_platform, true },	{ check_sizes, true },		 { check_key, true },
+	{ check_key_attributes, true }, { check_quote, true },		 { check_pcr_values, true },
+	{ check_selection, true },	{ check_event_log, false },	 { check_ima, false },
+	{ check_policy_pcrs, false },	{ check_ek_certificate, false },
 };
 
 static int tpm_verify(const struct evidence_input *in, struct appraisal *a,

@@ -37,7 +37,7 @@ static struct pcr_rules rules_of(const struct alone_check *c)
 		.path = "platforms.tpm.pcrs",
 		.policy = c->in->policy,
 		.values = pcr_values,
-		.event_log_required = c->in->policy && policy_tpm_event_log_required(c->in->policy),
+		.event_log = c->in->policy ? policy_tpm_event_log(c->in->policy) : EVENT_LOG_UNSET,
 	};
 }
 

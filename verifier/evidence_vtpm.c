@@ -260,7 +260,7 @@ static struct pcr_rules rules_of(const struct vtpm_check *c)
 		.path = "platforms.vtpm.pcrs",
 		.policy = c->in->policy,
 		.values = policy_vtpm_pcr,
-		.event_log_required = policy_vtpm_event_log_required(c->in->policy),
+		.event_log = policy_vtpm_event_log(c->in->policy),
 	};
 }
 

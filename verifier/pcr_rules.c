@@ -30,6 +30,8 @@ int pcr_rules_judge_selection(const struct pcr_rules *x, const struct evidence_r
 	return held;
 }
 
+#define EXIT_PCR (1u << 5) /* where leaving the boot services is told (PFP, 3.3.4.6) */
+
 /* Each quoted PCR that the log speaks of is what its replay gives. */
 static int compare_replay(const struct eventlog_registers *bank,
 			  const struct evidence_result *result, struct appraisal *a)
@@ -57,7 +59,7 @@ static int compare_replay(const struct eventlog_registers *bank,
 static int judge_replay(const struct pcr_rules *x, const struct eventlog_replay *replay,
 			struct evidence_result *result, struct appraisal *a)
 {
-	bool required = x->event_log_required;
+	bool required = x->event_log >= EVENT_LOG_REQUIRE;
 	const struct eventlog_registers *bank = eventlog_bank_of(replay, result->bank);
 
 	if (!bank || bank->incomplete || !(bank->touched & result->pcrs_quoted)) {
@@ -72,6 +74,14 @@ static int judge_replay(const struct pcr_rules *x, const struct eventlog_replay 
 	if (!compare_replay(bank, result, a))
 		return 0;
 	result->event_log_replayed = true;
+	result->boot_services_left = bank->boot_services_left & result->pcrs_quoted & EXIT_PCR;
+	if (x->event_log == EVENT_LOG_COMPLETE && !result->boot_services_left) {
+		appraisal_refuse(a, "evidence.event_log",
+				 "both actions of ExitBootServices in the quoted PCR 5", "%s",
+				 result->pcrs_quoted & EXIT_PCR ? "a log without them"
+								: "a quote without PCR 5");
+		return 0;
+	}
 	appraisal_pass(a);
 	return 1;
 }
@@ -84,7 +94,7 @@ int pcr_rules_judge_event_log(const struct pcr_rules *x, struct view log,
 	int r;
 
 	if (log.len == 0) {
-		if (!x->event_log_required)
+		if (x->event_log < EVENT_LOG_REQUIRE)
 			return 1;
 		appraisal_refuse(a, "evidence.event_log", "the firmware's event log", "none");
 		return 0;

@@ -14,14 +14,15 @@ struct pcr_rules {
 	const struct policy *policy;
 	/* As policy_tpm_pcr. */
 	size_t (*values)(const struct policy *p, unsigned int index, const struct digest **ret);
-	bool event_log_required;
+	enum policy_event_log event_log;
 };
 
 /* "evidence.pcrs": every PCR of which the policy speaks is in the quote, in the result's bank. */
 MUST_CHECK int pcr_rules_judge_selection(const struct pcr_rules *x,
 					 const struct evidence_result *result, struct appraisal *a);
 
-/* "evidence.event_log": it is there if it must be, and replays to the quoted registers. */
+/* "evidence.event_log": it is there if it must be, and replays to the quoted registers;
+ * complete: it tells in PCR 5, and that is quoted, that the boot services were left. */
 MUST_CHECK int pcr_rules_judge_event_log(const struct pcr_rules *x, struct view log,
 					 struct evidence_result *result, struct appraisal *a);
 

@@ -58,7 +58,8 @@ static void same_values(const char *what, const struct evidence_result *a,
 		    digest_equal(&a->measurement, &b->measurement) &&
 		    a->n_registers == b->n_registers && a->bank == b->bank &&
 		    a->pcrs_quoted == b->pcrs_quoted &&
-		    a->event_log_replayed == b->event_log_replayed;
+		    a->event_log_replayed == b->event_log_replayed &&
+		    a->boot_services_left == b->boot_services_left;
 
 	for (size_t i = 0; same && i < a->n_registers; i++)
 		same = digest_equal(&a->registers[i], &b->registers[i]);

@@ -483,6 +483,79 @@ static void a_bank_that_a_record_lacks_is_incomplete(void **state)
 	bytes_done(&made);
 }
 
+/* EV_EFI_ACTION with the digest of its text, or of another text. */
+static void action(uint32_t index, const char *text, const char *measured)
+{
+	struct digest d;
+
+	assert_int_equal(digest_of(HASH_SHA256, view_text(measured), &d), 0);
+	le(index, 4);
+	le(EVENTLOG_EFI_ACTION, 4);
+	le(1, 4);
+	le(HASH_SHA256, 2);
+	raw(d.bytes, d.size);
+	le(strlen(text), 4);
+	raw(text, strlen(text));
+}
+
+#define INVOKED	  "Exit Boot Services Invocation"
+#define SUCCEEDED "Exit Boot Services Returned with Success"
+#define FAILED	  "Exit Boot Services Returned with Failure"
+
+static void leaving_the_boot_services_is_told_by_both_actions(void **state)
+{
+	static const struct {
+		const char *first, *second, *measured; /* of the second */
+		uint32_t index;			       /* of the second; the first is in PCR 5 */
+		uint32_t left;
+	} tries[] = {
+		{ INVOKED, SUCCEEDED, SUCCEEDED, 5, 1u << 5 },
+		{ SUCCEEDED, INVOKED, INVOKED, 5, 0 },
+		{ INVOKED, FAILED, FAILED, 5, 0 },
+		{ INVOKED, SUCCEEDED, FAILED, 5, 0 }, /* a text that was not extended */
+		{ INVOKED, SUCCEEDED, SUCCEEDED, 4, 0 },
+	};
+	const char *why = "";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(tries); i++) {
+		made = BYTES_INIT(4096);
+		header();
+		action(5, tries[i].first, tries[i].first);
+		action(tries[i].index, tries[i].second, tries[i].measured);
+		assert_int_equal(eventlog_replay(bytes_view(&made), &replay, &why), 0);
+		if (replay.banks[0].boot_services_left != tries[i].left)
+			fail_msg("%zu: 0x%x", i, replay.banks[0].boot_services_left);
+		bytes_done(&made);
+	}
+}
+
+static void genuine_logs_tell_whether_the_boot_services_were_left(void **state)
+{
+	static const struct {
+		const char *file;
+		uint32_t left; /* of the last bank */
+	} logs[] = {
+		{ "tcg2-systemd-boot-fedora37.bin", 1u << 5 }, { "tcg2-rhel8-uefi.bin", 1u << 5 },
+		{ "tcg2-eventlogwithsp800155.bin", 1u << 5 },  { "ccel-gcp-cos113.bin", 1u << 2 },
+		{ "bad/no-exit-boot-services.bin", 0 },
+	};
+	struct bytes log;
+	const char *why = "";
+
+	(void)state;
+	shared_evidence_needed();
+	for (size_t i = 0; i < ARRAY_LEN(logs); i++) {
+		log = shared_evidence("eventlog", logs[i].file);
+		if (eventlog_replay(bytes_view(&log), &replay, &why) != 0)
+			fail_msg("%s: %s", logs[i].file, why);
+		if (replay.banks[replay.n_banks - 1].boot_services_left != logs[i].left)
+			fail_msg("%s: 0x%x", logs[i].file,
+				 replay.banks[replay.n_banks - 1].boot_services_left);
+		bytes_done(&log);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +564,8 @@ int main(void)
 		cmocka_unit_test(made_logs_are_read_strictly),
 		cmocka_unit_test(a_start_up_locality_is_the_first_value_of_pcr_0),
 		cmocka_unit_test(a_bank_that_a_record_lacks_is_incomplete),
+		cmocka_unit_test(leaving_the_boot_services_is_told_by_both_actions),
+		cmocka_unit_test(genuine_logs_tell_whether_the_boot_services_were_left),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,10 +11,11 @@
 
 #include "tests/support/evidence_try.h"
 
-#define POLICY_NO_PCRS "{tpm: {event_log: allow}}"
-#define POLICY_LOG     "{tpm: {event_log: require}}"
-#define POLICY_PCR_4   "{tpm: {pcrs: {4: [" HEX_05 "], 9: [" HEX_09 "]}, event_log: allow}}"
-#define POLICY_PCR_7   "{tpm: {pcrs: {7: [" HEX_05 "]}, event_log: allow}}"
+#define POLICY_NO_PCRS	"{tpm: {event_log: allow}}"
+#define POLICY_LOG	"{tpm: {event_log: require}}"
+#define POLICY_COMPLETE "{tpm: {event_log: complete}}"
+#define POLICY_PCR_4	"{tpm: {pcrs: {4: [" HEX_05 "], 9: [" HEX_09 "]}, event_log: allow}}"
+#define POLICY_PCR_7	"{tpm: {pcrs: {7: [" HEX_05 "]}, event_log: allow}}"
 #define POLICY_SHA1                                                                                \
 	"{tpm: {bank: sha1, pcrs: {4: [0404040404040404040404040404040404040404]}, event_log: "    \
 	"allow}}"
@@ -189,6 +190,68 @@ static void with_log_cut_short(struct evidence_try *t)
 	t->f.report.event_log.len--;
 }
 
+/* PCR 5 instead of 4 is quoted: as it is after these actions, one event each. */
+static void replayed_actions(struct evidence_try *t, const char *const *actions)
+{
+	TPMS_PCR_SELECTION *s = &t->f.attest.attested.quote.pcrSelect.pcrSelections[0];
+	struct digest d = digest_zero(HASH_SHA256), of;
+
+	s->pcrSelect[0] = (uint8_t)((s->pcrSelect[0] & ~(1u << 4)) | 1u << 5);
+	t->f.values[1].index = 5;
+	for (; *actions; actions++) {
+		assert_int_equal(digest_of(HASH_SHA256, view_text(*actions), &of), 0);
+		assert_int_equal(digest_extend(&d, view_of(of.bytes, of.size)), 0);
+	}
+	memcpy(t->f.value_bytes[1], d.bytes, 32);
+}
+
+static const char *const boot_services_left[] = { "Exit Boot Services Invocation",
+						  "Exit Boot Services Returned with Success",
+						  NULL };
+static const char *const boot_services_tried[] = { "Exit Boot Services Invocation",
+						   "Exit Boot Services Returned with Failure",
+						   NULL };
+
+static void left(struct evidence_try *t)
+{
+	replayed_actions(t, boot_services_left);
+}
+
+static void tried(struct evidence_try *t)
+{
+	replayed_actions(t, boot_services_tried);
+}
+
+static void make_log_of(struct evidence_try *t, const char *const *actions)
+{
+	struct digest of;
+	uint8_t *p;
+
+	with_log(t);
+	for (p = log_bytes + 65; *actions; actions++) {
+		assert_int_equal(digest_of(HASH_SHA256, view_text(*actions), &of), 0);
+		put_le32(p, 5);
+		put_le32(p + 4, 0x80000007);
+		put_le32(p + 8, 1);
+		put_le32(p + 12, HASH_SHA256);
+		memcpy(p + 14, of.bytes, 32);
+		put_le32(p + 46, (uint32_t)strlen(*actions));
+		memcpy(p + 50, *actions, strlen(*actions));
+		p += 50 + strlen(*actions);
+	}
+	t->f.report.event_log.len = (size_t)(p - log_bytes);
+}
+
+static void with_log_of_left(struct evidence_try *t)
+{
+	make_log_of(t, boot_services_left);
+}
+
+static void with_log_of_tried(struct evidence_try *t)
+{
+	make_log_of(t, boot_services_tried);
+}
+
 static const struct evidence_case cases[] = {
 	{ "good values", POLICY_GOOD, keep, keep, NULL, NULL },
 	{ "a second bank beside", POLICY_GOOD, two_banks, keep, NULL, NULL },
@@ -230,6 +293,14 @@ static const struct evidence_case cases[] = {
 	  "no record of a quoted PCR" },
 	{ "a record without the bank's digest", POLICY_LOG, replayed, with_log_of_no_digest,
 	  "evidence.event_log", "without a digest" },
+	{ "boot services left", POLICY_COMPLETE, left, with_log_of_left, NULL, NULL },
+	{ "boot services not left", POLICY_COMPLETE, tried, with_log_of_tried, "evidence.event_log",
+	  "a log without them" },
+	{ "the same where no one asked", POLICY_LOG, tried, with_log_of_tried, NULL, NULL },
+	{ "a log of another PCR", POLICY_COMPLETE, replayed, with_log, "evidence.event_log",
+	  "a quote without PCR 5" },
+	{ "no log where it is to be complete", POLICY_COMPLETE, replayed, keep,
+	  "evidence.event_log", "none" },
 
 	{ "another boot", POLICY_PCR_4, keep, keep, "platforms.tpm.pcrs.4", "0404" },
 };

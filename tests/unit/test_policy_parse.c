@@ -41,7 +41,7 @@ static void the_documented_policy_is_one(void **state)
 	assert_int_equal(policy_version(p), 3);
 	assert_true(policy_allows_platform(p, "tpm"));
 	assert_false(policy_allows_platform(p, "soft"));
-	assert_false(policy_tpm_event_log_required(p));
+	assert_int_equal(policy_tpm_event_log(p), EVENT_LOG_ALLOW);
 	assert_int_equal(policy_tpm_bank(p), HASH_SHA256);
 	assert_int_equal(policy_tpm_pcr(p, 4, &values), 1);
 	assert_int_equal(values[0].bytes[0], 0x9b);
@@ -116,7 +116,7 @@ static void what_it_does_not_judge_is_read_over(void **state)
 	assert_string_equal(policy_soft_keys(p)[1], SHA256);
 	assert_null(policy_soft_keys(p)[2]);
 	assert_int_equal(policy_tpm_bank(p), HASH_SHA384);
-	assert_true(policy_tpm_event_log_required(p));
+	assert_int_equal(policy_tpm_event_log(p), EVENT_LOG_REQUIRE);
 	assert_true(policy_requires_initrd(p));
 	assert_int_equal(policy_configs(p, &configs), 1);
 	assert_int_equal(configs[0].size, 48);
@@ -201,8 +201,7 @@ static const struct {
 	{ "programs without executables", TOP "dynamic: {processes: {programs: [" SHA256 "]}}\n",
 	  "p:3: dynamic.processes.programs: expected it beside \"executables: manifest\" or "
 	  "\"executables: listed\", found it without\n" },
-	{ "listed executables without a list",
-	  TOP "dynamic: {processes: {executables: listed}}\n",
+	{ "listed executables without a list", TOP "dynamic: {processes: {executables: listed}}\n",
 	  "p:3: dynamic.processes.executables: expected the list programs beside \"listed\", "
 	  "found none\n" },
 	{ "a relative directory", TOP "dynamic: {disk: {writes_within: [var/lib]}}\n",
