@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "measure.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "claims.h"
 #include "cleanup.h"
@@ -16,6 +19,7 @@ CLEANUP_FUNCTION(struct measured *, measured_free)
 
 struct request {
 	const char *out;
+	const char *root; /* NULL: this system's */
 	bool dependencies, policy, json;
 };
 
@@ -112,6 +116,41 @@ static int show(const struct request *q, const char *path, const struct measured
 	return EXIT_GOOD;
 }
 
+/* The way back from another root: the system's own, and where we were in it. */
+struct place {
+	int root, here;
+};
+
+static void place_done(struct place *p)
+{
+	cleanup_fd(&p->root);
+	cleanup_fd(&p->here);
+}
+
+/* The tree becomes the system's: its loader's list, its links. */
+static int enter_root(const char *root, struct place *ret)
+{
+	int r;
+
+	ret->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ret->here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (ret->root >= 0 && ret->here >= 0 && chroot(root) == 0)
+		return 0;
+	r = -errno;
+	terminal_error("--root %s: %s%s", root, strerror(-r),
+		       r == -EPERM ? "; that is for root (CAP_SYS_CHROOT)" : "");
+	return r;
+}
+
+static int leave_root(const struct place *p)
+{
+	int r = fchdir(p->root) < 0 || chroot(".") < 0 || fchdir(p->here) < 0 ? -errno : 0;
+
+	if (r < 0)
+		terminal_error("back from --root: %s", strerror(-r));
+	return r;
+}
+
 static int measure(const struct request *q, const char *const *paths, size_t n)
 {
 	CLEANUP(measured_freep) struct measured *m = NULL;
@@ -120,10 +159,15 @@ static int measure(const struct request *q, const char *const *paths, size_t n)
 	struct measure_options options = { .dependencies = q->dependencies,
 					   .progress = on_progress,
 					   .progress_arg = &progress };
+	CLEANUP(place_done) struct place own = { -1, -1 };
 	int r;
 
+	if (q->root && enter_root(q->root, &own) < 0)
+		return EXIT_ENVIRONMENT;
 	r = measure_paths(paths, n, &options, &m, &failed);
 	progress_end(&progress);
+	if (q->root && leave_root(&own) < 0)
+		return EXIT_ENVIRONMENT;
 	if (r < 0) {
 		terminal_error("%s: %s", failed ? failed : paths[0],
 			       r == -ESTALE ? "it changed while it was read" : strerror(-r));
@@ -161,13 +205,14 @@ static int run(const struct command *c, int argc, char **argv)
 		{ "policy", no_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "output", required_argument, NULL, 'o' },
+		{ "root", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	struct request q = { .dependencies = true };
 	int o;
 
-	while ((o = getopt_long(argc, argv, "npjo:h", options, NULL)) != -1) {
+	while ((o = getopt_long(argc, argv, "npjo:r:h", options, NULL)) != -1) {
 		if (o == 'n')
 			q.dependencies = false;
 		else if (o == 'p')
@@ -176,11 +221,16 @@ static int run(const struct command *c, int argc, char **argv)
 			q.json = true;
 		else if (o == 'o')
 			q.out = optarg;
+		else if (o == 'r')
+			q.root = optarg;
 		else
 			return command_other_option(c, o);
 	}
 	if (optind == argc)
 		return command_wrong_use(c, "what is to be measured? Files or directories");
+	for (int i = optind; q.root && i < argc; i++)
+		if (argv[i][0] != '/')
+			return command_wrong_use(c, "paths below --root are absolute");
 	if (q.policy && q.json)
 		return command_wrong_use(c, "either --policy or --json goes to standard output");
 	if (q.out && strcmp(q.out, "-") == 0)
@@ -193,13 +243,15 @@ static int run(const struct command *c, int argc, char **argv)
 
 const struct command command_measure = {
 	.name = "measure",
-	.arguments = "PATH... [--no-dependencies] [--policy|--json] [-o FILE]",
+	.arguments = "PATH... [--no-dependencies] [--root DIR] [--policy|--json] [-o FILE]",
 	.summary =
 		"Measure files as assayd does before it starts a program: an mtree manifest and M",
 	.options =
 		"The manifest goes to standard output or FILE, its digest M to standard error.\n\n"
 		"  -n, --no-dependencies without the interpreter and libraries of programs\n"
 		"  -o, --output FILE     the manifest goes there\n"
+		"  -r, --root DIR        of an image's tree: paths, links and libraries are those "
+		"in it\n"
 		"  -p, --policy          print a policy to start from, which names FILE\n"
 		"  -j, --json            print M, counts and the manifest as one JSON object\n",
 	.run = run,

@@ -14,6 +14,7 @@
 #include <ftw.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "bytes.h"
 #include "cleanup.h"
@@ -128,6 +129,11 @@ static const struct {
 	  2,
 	  "say with -o" },
 	{ "measuring what is not there", { "measure", "absent" }, 3, "absent: No such file" },
+	{ "a place below a root", { "measure", "-r", "d", "in" }, 2, "--root are absolute" },
+	{ "a root that is not there",
+	  { "measure", "-r", "absent", "/in" },
+	  3,
+	  "--root absent: No" },
 	{ "no policy", { "policy", "check", "--mi", "in" }, 2, "which policy?" },
 	{ "nothing to judge", { "policy", "check", "in" }, 2, "--mi FILE is missing" },
 	{ "a policy that is none", { "policy", "check", "in", "--mi", "in" }, 2, "in:1:" },
@@ -246,6 +252,25 @@ static void measuring_and_judging_fit_together(void **state)
 	assert_int_equal(RUN("policy", "check", "policy.yaml", "--mi", "policy.yaml"), 1);
 }
 
+static void a_tree_is_measured_as_the_system_that_it_becomes(void **state)
+{
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: another root is for root\n");
+		skip();
+	}
+	assert_int_equal(mkdir("tree", 0755), 0);
+	assert_int_equal(symlink("/file", "tree/link"), 0);
+	assert_int_equal(link("in", "tree/file"), 0);
+	assert_int_equal(RUN("measure", "-n", "-r", "tree", "/link", "/file", "-o", "t.mtree"), 0);
+	assert_true(file_has("t.mtree", "\n./file "));
+	assert_true(file_has("t.mtree", "\n./link "));
+	assert_true(file_has("t.mtree", "link=/file"));
+	assert_false(file_has("t.mtree", "assay-test-cli"));
+	assert_int_equal(access("tree/t.mtree", F_OK), -1);
+	assert_int_equal(RUN("measure", "-n", "-r", "tree", "/in"), 3);
+}
+
 static int enter(void **state)
 {
 	int fd;
@@ -281,6 +306,7 @@ int main(void)
 		cmocka_unit_test(data_is_split_and_joined),
 		cmocka_unit_test(a_split_that_fails_leaves_nothing),
 		cmocka_unit_test(measuring_and_judging_fit_together),
+		cmocka_unit_test(a_tree_is_measured_as_the_system_that_it_becomes),
 	};
 
 	unsetenv("ASSAY_SOCKET");
