@@ -26,6 +26,8 @@
  * its pages are looked at all the same.
  */
 #define PAGES_NODES 16
+/* How often a process that changes its mappings meanwhile is looked at again. */
+#define LOOKS_AGAIN 3
 /* Shared writable mappings of files, of all processes, that are looked at. */
 #define WRITTEN_MAX 65536
 
@@ -345,6 +347,73 @@ static int scan_process(struct gathering *g, const struct target_process *p, uin
 	return mi_text(g->mi, error, &g->out->error);
 }
 
+/* Whether its mappings of files are still those that were looked at. */
+struct comparing {
+	const Assay__CodeOf *seen;
+	size_t n;
+	bool same;
+};
+
+static int compare_mapping(void *arg, const struct proc_mapping *m)
+{
+	struct comparing *c = arg;
+	const Assay__Mapping *s;
+
+	if (m->inode == 0)
+		return 0;
+	if (c->n == c->seen->n_mappings) {
+		c->same = false;
+		return 0;
+	}
+	s = c->seen->mappings[c->n++];
+	c->same = c->same && s->start == m->start && s->length == m->end - m->start &&
+		  s->offset == m->offset;
+	return 0;
+}
+
+static bool still_mapped(struct gathering *g)
+{
+	struct comparing c = { .seen = g->out, .same = true };
+
+	return mappings_executable(&g->x->ways, g->proc_fd, &g->x->text, compare_mapping, &c) < 0 ||
+	       (c.same && c.n == g->out->n_mappings);
+}
+
+static bool is_odd(const Assay__CodeOf *out)
+{
+	const Assay__Objects *o = out->objects;
+
+	return o && (o->n_replaced || o->n_relro || o->n_imports || o->n_links || *o->error);
+}
+
+/*
+ * Libraries come and go while a process is looked at: what is odd in it is looked at once more
+ * where its mappings are others by now, and then stands.
+ */
+static int look_until_it_stands(struct gathering *g, const struct target_process *p,
+				uint32_t executable)
+{
+	size_t written = g->x->n_written;
+	const char *why = g->why;
+	int r;
+
+	for (int tries = 0;; tries++) {
+		g->x->n_written = written;
+		g->why = why;
+		g->out = MI_MESSAGE(g->mi, Assay__CodeOf, assay__code_of__init);
+		if (!g->out)
+			return -ENOMEM;
+		g->out->pid = (uint32_t)p->pid;
+		r = scan_process(g, p, executable);
+		if (r < 0 || tries == LOOKS_AGAIN || !is_odd(g->out) || still_mapped(g))
+			return r;
+		mapped_forget(g->x->mapped, p);
+		r = code_objects_again(g->x->objects, p->pid);
+		if (r < 0)
+			return r;
+	}
+}
+
 static int collect_process(struct code *x, struct mi *mi, size_t i, Assay__Code *code,
 			   const char **why)
 {
@@ -352,11 +421,7 @@ static int collect_process(struct code *x, struct mi *mi, size_t i, Assay__Code 
 	struct gathering g = { .x = x, .mi = mi, .proc_fd = p->proc_fd, .why = *why };
 	int r;
 
-	g.out = MI_MESSAGE(mi, Assay__CodeOf, assay__code_of__init);
-	if (!g.out)
-		return -ENOMEM;
-	g.out->pid = (uint32_t)p->pid;
-	r = scan_process(&g, p, target_detail(x->target, i)->executable);
+	r = look_until_it_stands(&g, p, target_detail(x->target, i)->executable);
 	if (r < 0)
 		return r;
 	/* Half of it is no measurement; that it ended the events tell. */

@@ -116,6 +116,17 @@ static int add_odd(struct code_look *l, const struct code_instance *in)
 	return mi_push(l->mi, &l->out->n_links, &l->out->links, o);
 }
 
+bool code_links_busy(const struct code_look *l)
+{
+	const struct code_instance *executable = executable_of(l);
+	struct debug d;
+	uint64_t at;
+
+	return executable &&
+	       code_read(l, executable->bias + executable->object->debug, &at, sizeof(at)) == 0 &&
+	       at && code_read(l, at, &d, sizeof(d)) == 0 && d.state != RT_CONSISTENT;
+}
+
 int code_links_look(struct code_look *l)
 {
 	const struct code_instance *executable = executable_of(l);

@@ -279,12 +279,10 @@ static int check_text(struct code_look *l, size_t instance, const struct elf_tex
 	return r;
 }
 
-/* What is known of the process; begins anew where there is nothing. */
-static int process_of(struct code_objects *x, pid_t pid, uint64_t start_ns,
-		      struct code_process **ret)
+/* Where it is, or belongs. */
+static size_t process_place(const struct code_objects *x, pid_t pid)
 {
 	size_t low = 0, high = x->n_processes;
-	int r;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -294,6 +292,16 @@ static int process_of(struct code_objects *x, pid_t pid, uint64_t start_ns,
 		else
 			high = middle;
 	}
+	return low;
+}
+
+/* What is known of the process; begins anew where there is nothing. */
+static int process_of(struct code_objects *x, pid_t pid, uint64_t start_ns,
+		      struct code_process **ret)
+{
+	size_t low = process_place(x, pid);
+	int r;
+
 	if (low == x->n_processes || x->processes[low].pid != pid) {
 		r = room_for(&x->processes, x->n_processes, &x->room_processes,
 			     sizeof(*x->processes));
@@ -475,6 +483,23 @@ static int digest_maps(struct code_look *l)
 	return r;
 }
 
+static void find_loading(struct code_look *l)
+{
+	bool asked = false, busy = false;
+
+	for (size_t i = 0; i < l->x->n_instances; i++) {
+		struct code_instance *in = &l->x->instances[i];
+		const struct code_known *k = &l->process->objects[in->known];
+
+		if (k->protected || k->piece)
+			continue;
+		if (!asked)
+			busy = code_links_busy(l);
+		asked = true;
+		in->loading = code_relro_loading(l, in, busy);
+	}
+}
+
 /* All that is small and is looked at of every process. */
 static int read_ahead(struct code_look *l)
 {
@@ -486,7 +511,7 @@ static int read_ahead(struct code_look *l)
 		const struct elf_object *o = in->object;
 		uint64_t relro = o->relro_end - o->relro_start;
 
-		if (l->process->objects[in->known].piece)
+		if (l->process->objects[in->known].piece || in->loading)
 			continue;
 		if (relro <= CODE_SMALL_BYTES)
 			r = code_memory_want(&x->memory, in->bias + o->relro_start, relro);
@@ -502,6 +527,7 @@ static int look_at_memory(struct code_look *l)
 	struct code_objects *x = l->x;
 	int r;
 
+	find_loading(l);
 	r = digest_maps(l);
 	if (r == 0)
 		r = read_ahead(l);
@@ -539,4 +565,13 @@ int code_objects_look(struct code_look *l, pid_t pid, uint64_t start_boottime_ns
 	if (r == 0 && l->error)
 		r = mi_text(l->mi, l->error, &l->out->error);
 	return r;
+}
+
+int code_objects_again(struct code_objects *x, pid_t pid)
+{
+	size_t at = process_place(x, pid);
+
+	if (at == x->n_processes || x->processes[at].pid != pid)
+		return 0;
+	return code_relro_unshare(x, &x->processes[at]);
 }

@@ -36,10 +36,11 @@ static size_t shared_place(const struct code_objects *x, const struct code_known
 	}
 }
 
-static int share_grow(struct code_objects *x)
+/* Into a table of that size, without what is of these objects. */
+static int share_move(struct code_objects *x, size_t n, const struct code_known *but)
 {
 	struct code_known_ref *old = x->shared;
-	size_t room = x->room_shared, n = room ? 2 * room : 256;
+	size_t room = x->room_shared;
 
 	x->shared = calloc(n, sizeof(*x->shared));
 	if (!x->shared) {
@@ -47,12 +48,20 @@ static int share_grow(struct code_objects *x)
 		return -ENOMEM;
 	}
 	x->room_shared = n;
+	x->n_shared = 0;
 	for (size_t i = 0; i < room; i++) {
-		if (old[i].node == x->node)
-			x->shared[shared_place(x, &old[i].objects[old[i].i])] = old[i];
+		if (old[i].node != x->node || old[i].objects == but)
+			continue;
+		x->shared[shared_place(x, &old[i].objects[old[i].i])] = old[i];
+		x->n_shared++;
 	}
 	free(old);
 	return 0;
+}
+
+int code_relro_unshare(struct code_objects *x, const struct code_process *p)
+{
+	return x->room_shared ? share_move(x, x->room_shared, p->objects) : 0;
 }
 
 /* From here on the object's frames and digest stand for others at this node. */
@@ -60,8 +69,10 @@ static int share(struct code_look *l, size_t known)
 {
 	struct code_objects *x = l->x;
 	struct code_known_ref *s;
-	int r = 2 * x->n_shared >= x->room_shared ? share_grow(x) : 0;
+	int r = 0;
 
+	if (2 * x->n_shared >= x->room_shared)
+		r = share_move(x, x->room_shared ? 2 * x->room_shared : 256, NULL);
 	if (r < 0)
 		return r;
 	s = &x->shared[shared_place(x, &l->process->objects[known])];
@@ -164,6 +175,19 @@ static bool is_protected(struct code_look *l, const struct code_known *k)
 	       m.protection[1] == '-';
 }
 
+bool code_relro_loading(struct code_look *l, const struct code_instance *in, bool list_busy)
+{
+	const struct code_known *k = &l->process->objects[in->known];
+
+	if (k->protected)
+		return false;
+	/* Without relro nothing tells when the loader is done with this one; at the next node it
+	 * is. */
+	if (in->object->relro_end == in->object->relro_start)
+		return k->first_ns == l->x->now_ns;
+	return list_busy || !is_protected(l, k);
+}
+
 void code_relro_forget(struct code_objects *x, struct code_known *k)
 {
 	if (k->copy && --k->copy->refs == 0) {
@@ -226,8 +250,9 @@ static int hash_relro(struct code_look *l, struct code_known *k, struct view v)
 
 /*
  * Whether the memory still holds what the copy does. Read through /proc/PID/mem: process_vm_readv
- * pins, and for that the kernel gives a process pages of its own that it had in common with those it
- * was forked with, so that each of them would have to be read at each node, and needs the memory.
+ * pins, and for that the kernel gives a process pages of its own that it had in common with those
+ * it was forked with, so that each of them would have to be read at each node, and needs the
+ * memory.
  */
 static int still_equals(struct code_look *l, const struct code_copy *copy, uint64_t start,
 			bool *ret_same)
@@ -299,16 +324,11 @@ int code_relro_look(struct code_look *l, const struct code_instance *in, struct 
 	int r = 0;
 
 	*ret_content = (struct view){ 0 };
-	*ret_pending = false;
-	if (len == 0) {
-		/* Nothing tells when the loader is done with this one; at the next node it is. */
-		*ret_pending = k->first_ns == l->x->now_ns;
+	*ret_pending = in->loading;
+	if (len == 0)
 		return 0;
-	}
-	if (!k->protected && !is_protected(l, k)) {
-		*ret_pending = true;
+	if (in->loading)
 		return l->x->now_ns - k->first_ns > CODE_PENDING_NS ? add_changed(l, in, true) : 0;
-	}
 	if (len > CODE_SMALL_BYTES)
 		r = frames_of(l, k, in->bias + in->object->relro_start, len / l->x->page, &frames);
 	if (r < 0)

@@ -69,6 +69,7 @@ struct code_instance {
 	uint64_t bias;	/* what the file's addresses have to be moved by */
 	uint64_t start; /* of its first mapping of code */
 	size_t known;	/* its place in code_process.objects */
+	bool loading;	/* as it was before any of its memory was read */
 };
 
 /* Bytes that objects of several processes may have in common. */
@@ -189,12 +190,14 @@ void code_objects_reset(struct code_objects *x);
 MUST_CHECK int code_objects_add(struct code_objects *x, const struct proc_mapping *m, size_t file);
 /* Looks at what was added. l->out is the caller's to hang in. -ENOMEM. */
 MUST_CHECK int code_objects_look(struct code_look *l, pid_t pid, uint64_t start_boottime_ns);
+/* The process will be looked at once more at this node. -ENOMEM. */
+MUST_CHECK int code_objects_again(struct code_objects *x, pid_t pid);
 
 /* Findings of one kind that are listed of a process; more are counted. */
 #define CODE_LISTED_MAX 64
 /*
- * Relro up to this is read with what else is small; of larger one it is asked first whether it is in
- * the very memory that was read of another process, which costs more than reading little.
+ * Relro up to this is read with what else is small; of larger one it is asked first whether it is
+ * in the very memory that was read of another process, which costs more than reading little.
  */
 #define CODE_SMALL_BYTES (8 * 4096)
 /* Slots outside of relro lie in one table: further apart they are no table. */
@@ -227,6 +230,13 @@ MUST_CHECK int code_place(struct code_look *l, uint64_t address, char **ret);
  * call; empty where they need not be read again. -ENOMEM.
  */
 void code_relro_forget(struct code_objects *x, struct code_known *k);
+/*
+ * Whether the loader is still at work on the object; to be asked before its memory is read, as what
+ * was read before it was done may be half of the truth. list_busy: as code_links_busy.
+ */
+bool code_relro_loading(struct code_look *l, const struct code_instance *in, bool list_busy);
+/* What was read of this process stands for others no more. -ENOMEM. */
+MUST_CHECK int code_relro_unshare(struct code_objects *x, const struct code_process *p);
 /* Gives back the room that large relro took; at the end of a node. */
 void code_relro_rest(struct code_objects *x);
 MUST_CHECK int code_relro_look(struct code_look *l, const struct code_instance *i,
@@ -235,6 +245,8 @@ MUST_CHECK int code_relro_look(struct code_look *l, const struct code_instance *
 MUST_CHECK int code_imports_look(struct code_look *l, const struct code_instance *i,
 				 struct view relro);
 MUST_CHECK int code_links_look(struct code_look *l);
+/* True while the loader maps objects: not all of one that is new may be where it will be. */
+bool code_links_busy(const struct code_look *l);
 /* Notes where the list was at the node before, to be read ahead. -ENOMEM. */
 MUST_CHECK int code_links_want(struct code_look *l);
 

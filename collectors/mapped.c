@@ -17,6 +17,7 @@ struct span {
 	pid_t pid;
 	size_t first, n;
 	uint64_t start_boottime_ns;
+	bool forgotten; /* the process has changed its mappings since */
 };
 
 struct mapped {
@@ -124,16 +125,24 @@ int mapped_pass(struct mapped *m, struct target *t)
 }
 
 /* NULL: there is none that is whole, or its pid is another process's by now. */
-static const struct span *span_of(const struct mapped *m, const struct target_process *p)
+static struct span *span_of(const struct mapped *m, const struct target_process *p)
 {
 	struct span key = { .pid = p->pid };
-	const struct span *s =
+	struct span *s =
 		m->n_spans ? bsearch(&key, m->spans, m->n_spans, sizeof(key), by_pid) : NULL;
 
-	if (!s || m->ways->no_query ||
+	if (!s || s->forgotten || m->ways->no_query ||
 	    s->start_boottime_ns / PROC_TICK_NS * PROC_TICK_NS != p->start_boottime_ns)
 		return NULL;
 	return s;
+}
+
+void mapped_forget(struct mapped *m, const struct target_process *p)
+{
+	struct span *s = span_of(m, p);
+
+	if (s)
+		s->forgotten = true;
 }
 
 static struct proc_mapping mapping_of(const struct mapped *m, const struct mapped_record *from)

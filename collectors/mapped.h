@@ -19,6 +19,9 @@ void mapped_free(struct mapped *m); /* accepts NULL */
 /* The pass, after target_scan; where there is none, all is asked one by one. -ENOMEM. */
 MUST_CHECK int mapped_pass(struct mapped *m, struct target *t);
 
+/* From here on, until the next pass, this process is asked for what it has mapped by now. */
+void mapped_forget(struct mapped *m, const struct target_process *p);
+
 /*
  * mappings_executable and mappings_written of a process of the target's, with the same errors.
  * Files that ways.is_known does not know, and all that are written, are asked for once more, by

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <linux/perf_event.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -624,6 +625,78 @@ static void a_stopped_process_is_looked_at(void **state)
 	finish(pid);
 }
 
+/* Large, with much to relocate, where a compiler is; small everywhere. */
+static void *load_library(void)
+{
+	char name[32];
+	void *d = NULL;
+
+	for (int version = 14; version < 30 && !d; version++) {
+		snprintf(name, sizeof(name), "libLLVM-%d.so.1", version);
+		d = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
+	}
+	return d ? d : dlopen("libsqlite3.so.0", RTLD_LAZY | RTLD_LOCAL);
+}
+
+/* One process after the other loads a library as it goes, until the test says stop. */
+static int load_all_the_time(struct running *x, void *arg)
+{
+	struct pollfd stop = { .fd = x->commands, .events = POLLIN };
+	bool good = true;
+	int status;
+
+	(void)arg;
+	running_say(x, 0);
+	while (good && poll(&stop, 1, 0) == 0) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			status = load_library() ? 0 : 1;
+			usleep(2000);
+			_exit(status);
+		}
+		good = pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+	}
+	running_wait(x);
+	return good ? 0 : 1;
+}
+
+static void a_library_that_is_being_loaded(void **state)
+{
+	pid_t pid = running_start(&app, load_all_the_time, NULL);
+	size_t seen = 0;
+
+	(void)state;
+	running_hear(&app);
+	for (int i = 0; i < 400; i++) {
+		const Assay__Mi *m = node();
+
+		for (size_t p = 0; p < m->code->n_processes; p++) {
+			const Assay__CodeOf *c = m->code->processes[p];
+
+			if (!c->objects)
+				continue;
+			seen += c->objects->pending > 0;
+			if (found(c) > 0 || *c->objects->error)
+				fail_msg("node %d: %zu changed, %zu replaced, %zu relro, %zu "
+					 "imports "
+					 "(%s of %s leads to %s), %zu links; %s",
+					 i, c->n_modified, c->objects->n_replaced,
+					 c->objects->n_relro, c->objects->n_imports,
+					 c->objects->n_imports ? c->objects->imports[0]->symbol
+							       : "",
+					 c->objects->n_imports
+						 ? path(m, c->objects->imports[0]->file)
+						 : "",
+					 c->objects->n_imports ? c->objects->imports[0]->place : "",
+					 c->objects->n_links, c->objects->error);
+		}
+	}
+	assert_true(seen > 0);
+	running_go(&app);
+	running_end(pid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -641,6 +714,7 @@ int main(void)
 		TEST(l04_l05_library_changed),
 		TEST(more_mappings_than_are_measured),
 		TEST(a_stopped_process_is_looked_at),
+		TEST(a_library_that_is_being_loaded),
 	};
 
 	if (!running_possible())
