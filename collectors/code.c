@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "collectors/code_state.h"
+#include "collectors/follow.h"
 #include "collectors/mapped.h"
 #include "collectors/table.h"
 #include "collectors/target_state.h"
@@ -26,8 +28,9 @@
  * its pages are looked at all the same.
  */
 #define PAGES_NODES 16
-/* How often a process that changes its mappings meanwhile is looked at again. */
-#define LOOKS_AGAIN 3
+/* How often a process is looked at again in which the loader may be at work, with a rest each. */
+#define LOOKS_AGAIN 7
+#define REST_NS	    1000000
 /* Shared writable mappings of files, of all processes, that are looked at. */
 #define WRITTEN_MAX 65536
 
@@ -46,6 +49,7 @@ struct code {
 	struct mappings_ways ways;
 	struct mapped *mapped;
 	uint64_t nodes;
+	uint64_t loads; /* mappings of code that perf had told of at the node before */
 	struct bytes text, memory;
 	struct written *written;
 	size_t n_written, room_written;
@@ -386,13 +390,39 @@ static bool is_odd(const Assay__CodeOf *out)
 	return o && (o->n_replaced || o->n_relro || o->n_imports || o->n_links || *o->error);
 }
 
+/* Mappings of code that the application made so far; false: nobody tells. */
+static bool count_loads(const struct code *x, uint64_t *ret)
+{
+	const struct target *t = x->target;
+	const struct follow_hook *hook =
+		t->follow ? follow_hook_named(t->follow, "perf_mmap2") : NULL;
+	struct follow_counts c;
+
+	if (!hook || !hook->attached || follow_counts(t->follow, t->slot, &c) < 0)
+		return false;
+	*ret = c.kinds[FOLLOW_CODE_MAPPED];
+	return true;
+}
+
+/* Whether code was mapped anew since the node before. */
+static bool has_loaded(const struct code *x)
+{
+	uint64_t loads;
+
+	if (x->target->follow && follow_drain(x->target->follow) < 0)
+		return true;
+	return !count_loads(x, &loads) || loads != x->loads;
+}
+
 /*
- * Libraries come and go while a process is looked at: what is odd in it is looked at once more
- * where its mappings are others by now, and then stands.
+ * Libraries come and go while a process is looked at, and one that is loaded anew at its old place
+ * is not as it was until the loader is done. So what is odd where something was loaded or unloaded
+ * is looked at again, and stands if it stays.
  */
 static int look_until_it_stands(struct gathering *g, const struct target_process *p,
 				uint32_t executable)
 {
+	static const struct timespec rest = { .tv_nsec = REST_NS };
 	size_t written = g->x->n_written;
 	const char *why = g->why;
 	int r;
@@ -405,8 +435,10 @@ static int look_until_it_stands(struct gathering *g, const struct target_process
 			return -ENOMEM;
 		g->out->pid = (uint32_t)p->pid;
 		r = scan_process(g, p, executable);
-		if (r < 0 || tries == LOOKS_AGAIN || !is_odd(g->out) || still_mapped(g))
+		if (r < 0 || tries == LOOKS_AGAIN || !is_odd(g->out) ||
+		    (still_mapped(g) && !has_loaded(g->x)))
 			return r;
+		nanosleep(&rest, NULL);
 		mapped_forget(g->x->mapped, p);
 		r = code_objects_again(g->x->objects, p->pid);
 		if (r < 0)
@@ -504,6 +536,7 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 	if (r < 0)
 		return r;
 	x->nodes++;
+	(void)count_loads(x, &x->loads);
 	code_objects_end(x->objects);
 	r = code_files_end(x->files);
 	if (r < 0)

@@ -333,13 +333,20 @@ static struct code_known *known_find(const struct code_process *p, const struct 
 	return NULL;
 }
 
-/* True if at the address there still is a mapping of the object's file. */
-static bool still_there(struct code_look *l, const struct code_known *k, uint64_t address)
+/* True if the page still is that of the object's file; it may be there at another place by now. */
+static bool still_there(struct code_look *l, const struct code_known *k, const struct code_page *p)
 {
 	struct proc_mapping m;
 
-	return mappings_at(l->x->ways, l->proc_fd, l->x->text, address, &m) == 0 &&
-	       m.inode == k->inode && m.device == k->device;
+	return mappings_at(l->x->ways, l->proc_fd, l->x->text, p->address, &m) == 0 &&
+	       m.inode == k->inode && m.device == k->device &&
+	       m.offset + (p->address - m.start) == p->offset;
+}
+
+/* True if that much of the object is, with or without its text. */
+static bool rest_is_there(struct code_look *l, const struct code_known *k)
+{
+	return still_there(l, k, &k->first) || still_there(l, k, &k->relro);
 }
 
 static int know(struct code_look *l, struct code_instance *in)
@@ -359,8 +366,8 @@ static int know(struct code_look *l, struct code_instance *in)
 			.inode = in->file->inode,
 			.bias = in->bias,
 			.path = strdup(l->mi->msg->files[in->file->file - 1]->path),
-			.first_page = in->bias + o->first,
-			.relro_page = in->bias + o->relro_start,
+			.first = { in->bias + o->first, o->first_offset },
+			.relro = { in->bias + o->relro_start, o->relro_offset },
 			.text_start = in->bias + o->text[0].start,
 			.text_end = in->bias + o->text[0].end,
 			.first_ns = l->x->now_ns,
@@ -369,7 +376,7 @@ static int know(struct code_look *l, struct code_instance *in)
 			return -ENOMEM;
 		p->n_objects++;
 		/* V8 maps the code of its built-in functions again, near to what it compiles. */
-		k->piece = !still_there(l, k, k->first_page) && !still_there(l, k, k->relro_page);
+		k->piece = !rest_is_there(l, k);
 	}
 	k->node = l->x->node;
 	in->known = (size_t)(k - p->objects);
@@ -392,8 +399,7 @@ static int check_vanished(struct code_look *l)
 		uint32_t index;
 
 		if (k->node != l->x->node && r == 0) {
-			if (k->piece || (!still_there(l, k, k->first_page) &&
-					 !still_there(l, k, k->relro_page))) {
+			if (k->piece || !rest_is_there(l, k)) {
 				known_done(l->x, k);
 				continue;
 			}
@@ -447,7 +453,7 @@ static int digest_relro(struct code_look *l)
 		if (!k->protected)
 			continue;
 		for (size_t b = 0; b < sizeof(address); b++)
-			address[b] = (uint8_t)(k->relro_page >> (8 * b));
+			address[b] = (uint8_t)(k->relro.address >> (8 * b));
 		r = hasher_add(x->hasher, address, sizeof(address));
 		if (r == 0)
 			r = hasher_add(x->hasher, k->seen, sizeof(k->seen));

@@ -171,7 +171,7 @@ static bool is_protected(struct code_look *l, const struct code_known *k)
 {
 	struct proc_mapping m;
 
-	return mappings_at(l->x->ways, l->proc_fd, l->x->text, k->relro_page, &m) == 0 &&
+	return mappings_at(l->x->ways, l->proc_fd, l->x->text, k->relro.address, &m) == 0 &&
 	       m.protection[1] == '-';
 }
 
@@ -306,12 +306,14 @@ static int compare(struct code_look *l, const struct code_instance *in, struct c
 		   const uint8_t sha256[32])
 {
 	if (!k->protected) {
-		memcpy(k->relro, sha256, sizeof(k->relro));
+		memcpy(k->relro_then, sha256, sizeof(k->relro_then));
 		k->protected = true;
 		return 0;
 	}
 	/* The first digest stays: what was changed once is told at every node from then on. */
-	return memcmp(k->relro, sha256, sizeof(k->relro)) == 0 ? 0 : add_changed(l, in, false);
+	return memcmp(k->relro_then, sha256, sizeof(k->relro_then)) == 0
+		       ? 0
+		       : add_changed(l, in, false);
 }
 
 int code_relro_look(struct code_look *l, const struct code_instance *in, struct view *ret_content,

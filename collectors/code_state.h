@@ -78,18 +78,22 @@ struct code_copy {
 	uint8_t data[];
 };
 
+/* A page of a file as it is mapped. */
+struct code_page {
+	uint64_t address, offset;
+};
+
 /* What is kept of an object from node to node. */
 struct code_known {
 	uint64_t device, inode, bias;
 	char *path;
-	uint64_t first_page,
-		relro_page; /* where it is seen whether the rest of it is still there */
+	struct code_page first, relro; /* where it is seen whether the rest of it is still there */
 	uint64_t text_start, text_end;
 	uint64_t first_ns, node; /* when it was first seen; last */
 	bool piece;		 /* text alone, mapped a second time: no object */
-	bool protected;		 /* relro below is of a node at which it was read-only */
+	bool protected;		 /* relro_then is of a node at which it was read-only */
 	bool imports_good; /* all its slots were right when they held what these digests say */
-	uint8_t relro[32], seen[32]; /* then; as last read */
+	uint8_t relro_then[32], seen[32]; /* digest of relro at that node; as last read */
 	uint8_t checked_relro[32], checked_slots[32];
 	uint8_t checked_maps[32]; /* code_process.maps when they were */
 	/* Page frames that its relro was in at this node; n 0: they are not known. */

@@ -147,8 +147,10 @@ static int read_headers(struct reading *x, GElf_Phdr *ret_dynamic)
 		if (!gelf_getphdr(x->elf, (int)i, &p))
 			return -ENOEXEC;
 		if (p.p_type == PT_LOAD) {
-			if (first)
+			if (first) {
 				o->first = p.p_vaddr & ~(x->page - 1);
+				o->first_offset = p.p_offset & ~(x->page - 1);
+			}
 			first = false;
 			if (p.p_flags & PF_X)
 				r = add_text(x, &p);
@@ -160,6 +162,7 @@ static int read_headers(struct reading *x, GElf_Phdr *ret_dynamic)
 			if (__builtin_add_overflow(p.p_vaddr, p.p_memsz, &end))
 				return -ENOEXEC;
 			o->relro_start = p.p_vaddr & ~(x->page - 1);
+			o->relro_offset = p.p_offset & ~(x->page - 1);
 			o->relro_end = end & ~(x->page - 1);
 			if (o->relro_end < o->relro_start)
 				o->relro_end = o->relro_start;

@@ -43,14 +43,16 @@ struct elf_symbol {
 	uint64_t name; /* elf_name_hash */
 	/* Thousands of them are kept. The highest bit is no process's address, so it is free. */
 	uint64_t value : 63;
-	uint64_t resolver : 1; /* STT_GNU_IFUNC: a function of the file chooses what calls lead to */
+	uint64_t
+		resolver : 1; /* STT_GNU_IFUNC: a function of the file chooses what calls lead to */
 };
 
 struct elf_object {
 	struct elf_text text[ELF_SEGMENTS_MAX];
 	size_t n_text;
-	uint64_t first;			 /* address of its first loaded page */
+	uint64_t first, first_offset; /* address of its first loaded page; its place in the file */
 	uint64_t relro_start, relro_end; /* whole pages; equal: none */
+	uint64_t relro_offset;		 /* of relro_start in the file */
 	uint64_t debug;			 /* address of DT_DEBUG's value; 0: none */
 	struct elf_slot *slots;		 /* in order of address */
 	size_t n_slots;
