@@ -13,60 +13,21 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bytes.h"
 #include "cleanup.h"
-
-#define ARGS_MAX 12
+#include "tests/support/command_run.h"
 
 static char directory[] = P_tmpdir "/assay-test-cli-XXXXXX";
 
-/* Runs it; what it wrote goes to the files out and err. Returns the exit status. */
-static int run(const char *const *args)
-{
-	char *argv[ARGS_MAX + 2] = { (char *)"assay" };
-	int status;
-	pid_t child;
+static const struct command_run assay = { .program = ASSAY_PROGRAM };
 
-	for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
-		argv[i + 1] = (char *)args[i];
-	child = fork();
-	if (child == 0) {
-		int in = open("/dev/null", O_RDONLY);
-		int out = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-		int err = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-		if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
-			_exit(126);
-		execv(ASSAY_PROGRAM, argv);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-#define RUN(...) run((const char *const[]){ __VA_ARGS__, NULL })
-
-static bool file_has(const char *name, const char *text)
-{
-	struct bytes b = BYTES_INIT(1024 * 1024);
-	int fd = open(name, O_RDONLY);
-	bool has;
-
-	assert_true(fd >= 0);
-	assert_int_equal(bytes_read_fd(&b, fd), 0);
-	has = b.len > 0 && memmem(b.data, b.len, text, strlen(text));
-	close(fd);
-	bytes_done(&b);
-	return has;
-}
+#define RUN(...) command_run(&assay, (const char *const[]){ __VA_ARGS__, NULL })
 
 static const struct {
 	const char *what;
-	const char *args[ARGS_MAX];
+	const char *args[COMMAND_ARGS_MAX];
 	int status;
 	const char *says; /* on standard error, or with status 0 on standard output */
 } uses[] = {
@@ -152,11 +113,11 @@ static void arguments_are_checked(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
-		int status = run(uses[i].args);
+		int status = command_run(&assay, uses[i].args);
 
 		if (status != uses[i].status)
 			fail_msg("%s: exit status %d", uses[i].what, status);
-		if (!file_has(status == 0 ? "out" : "err", uses[i].says))
+		if (!command_file_has(status == 0 ? "out" : "err", uses[i].says))
 			fail_msg("%s: it does not say '%s'", uses[i].what, uses[i].says);
 	}
 	assert_int_equal(access("d", F_OK), -1); /* wrong use left nothing behind */
@@ -185,8 +146,8 @@ static void data_is_split_and_joined(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(stat("set/secrets", &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0700);
-	assert_true(
-		file_has("set/stages.yaml", "stage: 3, after: dynamic, release: [block-3-key]"));
+	assert_true(command_file_has("set/stages.yaml",
+				     "stage: 3, after: dynamic, release: [block-3-key]"));
 	assert_int_equal(RUN("data", "join", "--keys", "set/secrets", "set", "-o", "back"), 0);
 	assert_int_equal(RUN("data", "join", "--keys", "set/secrets", "set/block-2.assay",
 			     "set/block-3.assay", "set/block-1.assay", "-o", "-"),
@@ -207,17 +168,17 @@ static void data_is_split_and_joined(void **state)
 
 	flip("set/block-2.assay", 100);
 	assert_int_equal(RUN("data", "join", "--keys", "set/secrets", "set", "-o", "no"), 1);
-	assert_true(file_has("err", "not genuine"));
+	assert_true(command_file_has("err", "not genuine"));
 	flip("set/block-2.assay", 100);
 	assert_int_equal(unlink("set/block-3.assay"), 0);
 	assert_int_equal(RUN("data", "join", "--keys", "set/secrets", "set", "-o", "no"), 1);
-	assert_true(file_has("err", "block 3 of 3 is missing"));
+	assert_true(command_file_has("err", "block 3 of 3 is missing"));
 
 	/* A block of another data set in the place of the missing one. */
 	assert_int_equal(RUN("data", "split", "--blocks", "3", "in", "other"), 0);
 	assert_int_equal(rename("other/block-3.assay", "set/block-3.assay"), 0);
 	assert_int_equal(RUN("data", "join", "--keys", "set/secrets", "set", "-o", "no"), 1);
-	assert_true(file_has("err", "a block of another data set"));
+	assert_true(command_file_has("err", "a block of another data set"));
 	assert_int_equal(access("no", F_OK), -1);
 }
 
@@ -227,7 +188,7 @@ static void a_split_that_fails_leaves_nothing(void **state)
 	assert_int_equal(mkdir("half", 0700), 0);
 	assert_int_equal(close(open("half/block-2.assay", O_WRONLY | O_CREAT, 0600)), 0);
 	assert_int_equal(RUN("data", "split", "--blocks", "3", "in", "half"), 3);
-	assert_true(file_has("err", "half/block-2.assay: File exists"));
+	assert_true(command_file_has("err", "half/block-2.assay: File exists"));
 	assert_int_equal(access("half/block-2.assay", F_OK), 0); /* not ours */
 	assert_int_equal(access("half/block-1.assay", F_OK), -1);
 	assert_int_equal(access("half/secrets", F_OK), -1);
@@ -239,16 +200,16 @@ static void measuring_and_judging_fit_together(void **state)
 	assert_int_equal(RUN("measure", "-n", "in", "-o", "m.mtree", "--policy"), 0);
 	assert_int_equal(rename("out", "policy.yaml"), 0);
 	assert_int_equal(RUN("policy", "check", "policy.yaml", "--mi", "m.mtree", "--json"), 0);
-	assert_true(file_has("out", "\"accepted\": true"));
+	assert_true(command_file_has("out", "\"accepted\": true"));
 	flip("in", 0);
 	assert_int_equal(RUN("measure", "-n", "in", "-o", "changed.mtree"), 0);
 	assert_int_equal(RUN("policy", "check", "policy.yaml", "--mi", "changed.mtree", "--json"),
 			 1);
-	assert_true(file_has("out", "\"accepted\": false"));
-	assert_true(file_has("out", "static.manifest"));
+	assert_true(command_file_has("out", "\"accepted\": false"));
+	assert_true(command_file_has("out", "static.manifest"));
 	flip("in", 0);
 	assert_int_equal(RUN("measure", "-n", "in", "--json"), 0);
-	assert_true(file_has("out", "\"algorithm\": \"sha384\""));
+	assert_true(command_file_has("out", "\"algorithm\": \"sha384\""));
 	assert_int_equal(RUN("policy", "check", "policy.yaml", "--mi", "policy.yaml"), 1);
 }
 
@@ -263,10 +224,10 @@ static void a_tree_is_measured_as_the_system_that_it_becomes(void **state)
 	assert_int_equal(symlink("/file", "tree/link"), 0);
 	assert_int_equal(link("in", "tree/file"), 0);
 	assert_int_equal(RUN("measure", "-n", "-r", "tree", "/link", "/file", "-o", "t.mtree"), 0);
-	assert_true(file_has("t.mtree", "\n./file "));
-	assert_true(file_has("t.mtree", "\n./link "));
-	assert_true(file_has("t.mtree", "link=/file"));
-	assert_false(file_has("t.mtree", "assay-test-cli"));
+	assert_true(command_file_has("t.mtree", "\n./file "));
+	assert_true(command_file_has("t.mtree", "\n./link "));
+	assert_true(command_file_has("t.mtree", "link=/file"));
+	assert_false(command_file_has("t.mtree", "assay-test-cli"));
 	assert_int_equal(access("tree/t.mtree", F_OK), -1);
 	assert_int_equal(RUN("measure", "-n", "-r", "tree", "/in"), 3);
 }

@@ -13,68 +13,27 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "boot_key.h"
 #include "cleanup.h"
 #include "policy.h"
 #include "tests/support/boot_fixture.h"
+#include "tests/support/command_run.h"
 #include "tests/support/swtpm.h"
 
-#define ARGS_MAX 24
-#define ZERO	 "0000000000000000000000000000000000000000000000000000000000000000"
-#define MEASURE	 "/lib/systemd/systemd-measure"
-#define DIRECT	 "measure", "boot", "--kernel", "kernel", "--initrd", "initrd", "--cmdline", "quiet"
-#define UNIFIED	 "measure", "boot", "--uki", "uki"
-#define SEAL	 "seal", "boot", "--uki", "uki"
+#define ZERO	"0000000000000000000000000000000000000000000000000000000000000000"
+#define MEASURE "/lib/systemd/systemd-measure"
+#define DIRECT	"measure", "boot", "--kernel", "kernel", "--initrd", "initrd", "--cmdline", "quiet"
+#define UNIFIED "measure", "boot", "--uki", "uki"
+#define SEAL	"seal", "boot", "--uki", "uki"
 
 #define LAUNCH "--firmware", "firmware", "--vcpus", "2", "--cpu", "25,1,1"
 
 static char directory[] = P_tmpdir "/assay-test-boot-XXXXXX";
 
-/* Runs a program; what it wrote goes to the files out and err. Returns the exit status. */
-static int run_program(const char *program, const char *const *args)
-{
-	char *argv[ARGS_MAX + 2] = { (char *)program };
-	int status;
-	pid_t child;
+static const struct command_run assay = { .program = ASSAY_PROGRAM, .input = "key" };
 
-	for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
-		argv[i + 1] = (char *)args[i];
-	child = fork();
-	if (child == 0) {
-		int in = open("key", O_RDONLY);
-		int out = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-		int err = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-		if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
-			_exit(126);
-		execv(program, argv);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-#define RUN(...) run_program(ASSAY_PROGRAM, (const char *const[]){ __VA_ARGS__, NULL })
-
-static struct bytes content(const char *name)
-{
-	struct bytes b = BYTES_INIT(1024 * 1024);
-	CLEANUP(cleanup_fd) int fd = open(name, O_RDONLY);
-
-	assert_true(fd >= 0);
-	assert_int_equal(bytes_read_fd(&b, fd), 0);
-	return b;
-}
-
-static bool has(const char *name, const char *text)
-{
-	CLEANUP(bytes_cleanup) struct bytes b = content(name);
-
-	return b.len > 0 && memmem(b.data, b.len, text, strlen(text));
-}
+#define RUN(...) command_run(&assay, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void write_file(const char *name, struct view v)
 {
@@ -142,7 +101,7 @@ static void the_policy_is_one(void **state)
 
 	assert_int_equal(RUN(UNIFIED, "--policy", "--application", "payroll", "--pcr", "7=" ZERO),
 			 0);
-	text = content("out");
+	text = command_file("out");
 	if (policy_parse(bytes_view(&text), "out", &p, &error) != 0)
 		fail_msg("%s", error);
 	assert_string_equal(policy_application(p), "payroll");
@@ -154,14 +113,14 @@ static void the_policy_is_one(void **state)
 
 		assert_int_equal(policy_tpm_pcr(p, i, &values), known);
 		if (known)
-			assert_true(has("out", digest_hex(&values[0], hex)));
+			assert_true(command_file_has("out", digest_hex(&values[0], hex)));
 	}
 	policy_free(p);
 	bytes_done(&text);
 
 	/* The other bank, which the policy then names. */
 	assert_int_equal(RUN(UNIFIED, "--policy", "--bank", "sha384"), 0);
-	text = content("out");
+	text = command_file("out");
 	assert_int_equal(policy_parse(bytes_view(&text), "out", &p, &error), 0);
 	assert_int_equal(policy_tpm_bank(p), HASH_SHA384);
 	assert_int_equal(policy_tpm_pcr(p, 11, &values), 1);
@@ -179,33 +138,35 @@ static void pcr_11_is_as_systemd_predicts_it(void **state)
 		skip();
 	}
 	assert_int_equal(
-		run_program(MEASURE,
+		command_run(&(struct command_run){ .program = MEASURE },
 			    (const char *const[]){ "calculate", "--linux=kernel", "--osrel=osrel",
 						   "--cmdline=cmdline", "--initrd=initrd",
 						   "--bank=sha256", "--phase=:", NULL }),
 		0);
-	theirs = content("out");
+	theirs = command_file("out");
 	assert_int_equal(bytes_append_u8(&theirs, 0), 0);
 	hex = strstr((char *)theirs.data, "sha256=");
 	assert_non_null(hex);
 	hex += strlen("sha256=");
 	hex[64] = '\0';
 	assert_int_equal(RUN(UNIFIED), 0);
-	assert_true(has("out", hex));
+	assert_true(command_file_has("out", hex));
 	bytes_done(&theirs);
 }
 
 static void memory_decides_pcr_4(void **state)
 {
 	assert_int_equal(RUN(DIRECT), 0);
-	assert_false(has("out", "sha256  4"));
-	assert_true(has("err", "PCR 4 is left out"));
-	assert_true(has("out", "sha256  9"));
+	assert_false(command_file_has("out", "sha256  4"));
+	assert_true(command_file_has("err", "PCR 4 is left out"));
+	assert_true(command_file_has("out", "sha256  9"));
 	/* As computed from pesign's digest in test_boot_values.c, over the events. */
 	assert_int_equal(RUN(DIRECT, "--memory", "512"), 0);
-	assert_true(has("out", "2fbdf6ded1beb645dd48134ccb455d5ce4c0add4fce483818ce23f922e6c0b92"));
+	assert_true(command_file_has(
+		"out", "2fbdf6ded1beb645dd48134ccb455d5ce4c0add4fce483818ce23f922e6c0b92"));
 	assert_int_equal(RUN(DIRECT, "--memory", "4096"), 0);
-	assert_true(has("out", "8ab22a6f4ced4a016b05bf617e410e1161d3c044a5bab7264cad941de8e6feb9"));
+	assert_true(command_file_has(
+		"out", "8ab22a6f4ced4a016b05bf617e410e1161d3c044a5bab7264cad941de8e6feb9"));
 }
 
 static void all_below_ten_give_the_aggregate(void **state)
@@ -214,13 +175,13 @@ static void all_below_ten_give_the_aggregate(void **state)
 			     "--pcr", "3=" ZERO, "--pcr", "5=" ZERO, "--pcr", "6=" ZERO, "--pcr",
 			     "7=" ZERO),
 			 0);
-	assert_false(has("out", "boot_aggregate"));
+	assert_false(command_file_has("out", "boot_aggregate"));
 	assert_int_equal(RUN(UNIFIED, "--pcr", "0=" ZERO, "--pcr", "1=" ZERO, "--pcr", "2=" ZERO,
 			     "--pcr", "3=" ZERO, "--pcr", "5=" ZERO, "--pcr", "6=" ZERO, "--pcr",
 			     "7=" ZERO, "--pcr", "8=" ZERO),
 			 0);
-	assert_true(has("out", "boot_aggregate"));
-	assert_true(has("out", "sha256 10  "));
+	assert_true(command_file_has("out", "boot_aggregate"));
+	assert_true(command_file_has("out", "sha256 10  "));
 }
 
 /* The measurement of a launch is the library's, in all three forms, and a policy takes it. */
@@ -234,7 +195,7 @@ static void a_launch_is_measured(void **state)
 	const struct policy_snp *snp;
 	struct snp_launch in = with;
 	char hex[DIGEST_HEX_MAX], *error = NULL;
-	struct bytes image = content("firmware"), kernel = content("kernel"), text;
+	struct bytes image = command_file("firmware"), kernel = command_file("kernel"), text;
 	struct policy *p = NULL;
 	struct snp_firmware f;
 	struct digest pages, d;
@@ -246,11 +207,11 @@ static void a_launch_is_measured(void **state)
 	assert_int_equal(snp_launch_digest(&f, &pages, &in, &d, &why), 0);
 	digest_hex(&d, hex);
 	assert_int_equal(RUN(DIRECT, LAUNCH), 0);
-	assert_true(has("out", hex));
+	assert_true(command_file_has("out", hex));
 	assert_int_equal(RUN(DIRECT, LAUNCH, "--json"), 0);
-	assert_true(has("out", hex));
+	assert_true(command_file_has("out", hex));
 	assert_int_equal(RUN(DIRECT, LAUNCH, "--policy"), 0);
-	text = content("out");
+	text = command_file("out");
 	if (policy_parse(bytes_view(&text), "out", &p, &error) != 0)
 		fail_msg("%s", error);
 	assert_true(policy_allows_platform(p, "sev-snp"));
@@ -264,14 +225,14 @@ static void a_launch_is_measured(void **state)
 	in.has_kernel = false;
 	assert_int_equal(snp_launch_digest(&f, &pages, &in, &d, &why), 0);
 	assert_int_equal(RUN(UNIFIED, LAUNCH), 0);
-	assert_true(has("out", digest_hex(&d, hex)));
+	assert_true(command_file_has("out", digest_hex(&d, hex)));
 	bytes_done(&image);
 	bytes_done(&kernel);
 }
 
 static const struct {
 	const char *what;
-	const char *args[ARGS_MAX];
+	const char *args[COMMAND_ARGS_MAX];
 	int status;
 	const char *says; /* on standard error, or with status 0 on standard output */
 } uses[] = {
@@ -352,9 +313,10 @@ static const struct {
 static void wrong_use_is_named(void **state)
 {
 	for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
-		int status = run_program(ASSAY_PROGRAM, uses[i].args);
+		int status = command_run(&assay, uses[i].args);
 
-		if (status != uses[i].status || !has(status ? "err" : "out", uses[i].says))
+		if (status != uses[i].status ||
+		    !command_file_has(status ? "err" : "out", uses[i].says))
 			fail_msg("%s: %d", uses[i].what, status);
 		if (access("x", F_OK) == 0)
 			fail_msg("%s: it left a file", uses[i].what);
@@ -375,11 +337,11 @@ static void a_key_goes_round(void **state)
 	assert_int_equal(r, 0);
 	/* This TPM saw no boot, so it does not open; its PCR 7 alone is as given. */
 	assert_int_equal(RUN(SEAL, "--key", "-", "-o", "sealed", "--tcti", chip.tcti), 0);
-	assert_true(has("err", "sealed to sha256 PCR 4 9 11, and 14"));
-	assert_false(has("sealed", "a key"));
+	assert_true(command_file_has("err", "sealed to sha256 PCR 4 9 11, and 14"));
+	assert_false(command_file_has("sealed", "a key"));
 	assert_int_equal(RUN("unseal", "boot", "sealed", "--tcti", chip.tcti), 1);
-	assert_true(has("err", "PCR 4 is 0000"));
-	key = content("out");
+	assert_true(command_file_has("err", "PCR 4 is 0000"));
+	key = command_file("out");
 	assert_int_equal(key.len, 0);
 	bytes_done(&key);
 
@@ -389,16 +351,16 @@ static void a_key_goes_round(void **state)
 	assert_int_equal(RUN("unseal", "boot", "--handle", "0x81000007", "--pcrs", "7",
 			     "--leave-open", "--tcti", chip.tcti),
 			 0);
-	key = content("out");
+	key = command_file("out");
 	assert_true(view_is(bytes_view(&key), "a key"));
 	bytes_done(&key);
 	/* Once, where --leave-open is not said. */
 	assert_int_equal(RUN("unseal", "boot", "sealed", "-o", "opened", "--tcti", chip.tcti), 0);
-	key = content("opened");
+	key = command_file("opened");
 	assert_true(view_is(bytes_view(&key), "a key"));
 	bytes_done(&key);
 	assert_int_equal(RUN("unseal", "boot", "sealed", "--tcti", chip.tcti), 1);
-	assert_true(has("err", "the door is closed"));
+	assert_true(command_file_has("err", "the door is closed"));
 	swtpm_stop(&chip);
 }
 

@@ -71,7 +71,7 @@ static void write_crl(struct scene *s, const char *name, X509 *revoked, const ch
 }
 
 #define GOOD                                                                                       \
-	"\"" VCEK "\": {\"file\": \"vcek.der\"}, \"" CHAIN "\": {\"file\": \"chain.pem\"},"          \
+	"\"" VCEK "\": {\"file\": \"vcek.der\"}, \"" CHAIN "\": {\"file\": \"chain.pem\"},"        \
 	"\"" CRL "\": {\"file\": \"crl.der\"}"
 
 static int scene_open(void **state)
@@ -91,7 +91,8 @@ static int scene_open(void **state)
 	write_crl(s, "crl.der", NULL, NULL);
 	write_crl(s, "ended.der", NULL, "20260201000000Z");
 	expect(s, 0,
-	       "(openssl x509 -inform DER -in DIR/ask.der; openssl x509 -inform DER -in DIR/ark.der)"
+	       "(openssl x509 -inform DER -in DIR/ask.der; openssl x509 -inform DER -in "
+	       "DIR/ark.der)"
 	       " >DIR/chain.pem");
 	answer(s, GOOD);
 	endorsement_scene_serve(&s->at);
@@ -181,7 +182,9 @@ static void wrong_use_and_wrong_files_are_told(void **state)
 	expect(s, 0, "assay endorsements list --store DIR/nothing --json | grep -q '\"count\": 0'");
 }
 
-#define FETCH "assay endorsements fetch DIR/report.bin --amd-kds KDS --store DIR/store --cache DIR/cache"
+#define FETCH                                                                                      \
+	"assay endorsements fetch DIR/report.bin --amd-kds KDS --store DIR/store --cache "         \
+	"DIR/cache"
 
 static void what_a_report_takes_is_fetched_once(void **state)
 {
@@ -215,10 +218,12 @@ static void a_service_that_is_busy_is_given_time(void **state)
 	expect(s, 0, FETCH " --allow-http >DIR/out 2>DIR/err");
 	expect(s, 0, "[ $(wc -l <DIR/requests) = 6 ] && [ $(grep -c 'waiting' DIR/err) = 3 ]");
 	/* Not longer than allowed. */
-	answer(s, "\"" CHAIN "\": {\"file\": \"chain.pem\", \"busy\": 9, \"retry_after\": \"3600\"}");
+	answer(s,
+	       "\"" CHAIN "\": {\"file\": \"chain.pem\", \"busy\": 9, \"retry_after\": \"3600\"}");
 	expect(s, 0, "rm -r DIR/cache DIR/requests");
 	expect(s, 3, FETCH " --allow-http --max-wait 5 >DIR/out 2>DIR/err");
-	expect(s, 0, "grep -q 'cert_chain: the service answers 429 and asks to wait 3600 s' DIR/err");
+	expect(s, 0,
+	       "grep -q 'cert_chain: the service answers 429 and asks to wait 3600 s' DIR/err");
 	expect(s, 0, "grep -q 'crl: the service answers 404' DIR/err");
 }
 
@@ -227,8 +232,9 @@ static void a_list_is_not_used_past_its_end(void **state)
 	struct scene *s = *state;
 
 	/* A service that hands out an old list: not put in. */
-	answer(s, "\"" VCEK "\": {\"file\": \"vcek.der\"}, \"" CHAIN "\": {\"file\": \"chain.pem\"},"
-		  "\"" CRL "\": {\"file\": \"ended.der\"}");
+	answer(s,
+	       "\"" VCEK "\": {\"file\": \"vcek.der\"}, \"" CHAIN "\": {\"file\": \"chain.pem\"},"
+	       "\"" CRL "\": {\"file\": \"ended.der\"}");
 	expect(s, 0, FETCH " --allow-http --json >DIR/out 2>DIR/err");
 	expect(s, 0, "grep -q '\"left_out\": 1' DIR/out && grep -q 'not in force' DIR/err");
 	/* The cache has it, which is fresh; asked for again, since what is in it has ended. */

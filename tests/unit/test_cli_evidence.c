@@ -13,59 +13,16 @@
 #include <ftw.h>
 #include <jansson.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "cleanup.h"
+#include "tests/support/command_run.h"
 #include "tests/support/shared_evidence.h"
-
-#define ARGS_MAX 14
 
 static char directory[] = P_tmpdir "/assay-test-evidence-XXXXXX";
 
-/* Runs it; what it wrote goes to the files out and err. Returns the exit status. */
-static int run(const char *const *args)
-{
-	char *argv[ARGS_MAX + 3] = { (char *)"assay", (char *)"evidence" };
-	int status;
-	pid_t child;
+static const struct command_run assay = { .program = ASSAY_PROGRAM, .word = "evidence" };
 
-	for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
-		argv[i + 2] = (char *)args[i];
-	child = fork();
-	if (child == 0) {
-		int out = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-		int err = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-		if (dup2(out, 1) < 0 || dup2(err, 2) < 0)
-			_exit(126);
-		execv(ASSAY_PROGRAM, argv);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-#define RUN(...) run((const char *const[]){ __VA_ARGS__, NULL })
-
-static struct bytes content(const char *name)
-{
-	struct bytes b = BYTES_INIT(4 * 1024 * 1024);
-	CLEANUP(cleanup_fd) int fd = open(name, O_RDONLY);
-
-	assert_true(fd >= 0);
-	assert_int_equal(bytes_read_fd(&b, fd), 0);
-	return b;
-}
-
-static bool has(const char *name, const char *text)
-{
-	struct bytes b = content(name);
-	bool found = b.len > 0 && memmem(b.data, b.len, text, strlen(text));
-
-	bytes_done(&b);
-	return found;
-}
+#define RUN(...) command_run(&assay, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void write_file(const char *name, const void *data, size_t len)
 {
@@ -86,7 +43,7 @@ static void lay_out(const char *folder, const char *file, const char *as)
 
 static json_t *answer(void)
 {
-	struct bytes b = content("out");
+	struct bytes b = command_file("out");
 	json_t *j = json_loadb((const char *)b.data, b.len, JSON_REJECT_DUPLICATES, NULL);
 
 	bytes_done(&b);
@@ -128,10 +85,10 @@ static void a_quote_is_judged(void **state)
 	shared_evidence_needed();
 	lay_out_tdx();
 	assert_int_equal(RUN("verify", "good.quote", GIVEN, AT), 0);
-	assert_true(has("out", "VALID: tdx report of version 5, TCB status UpToDate"));
-	assert_true(has("out", "Proves: "));
-	assert_true(has("out", "Does not prove: "));
-	assert_true(has("err", "endorsements/notes: not an endorsement"));
+	assert_true(command_file_has("out", "VALID: tdx report of version 5, TCB status UpToDate"));
+	assert_true(command_file_has("out", "Proves: "));
+	assert_true(command_file_has("out", "Does not prove: "));
+	assert_true(command_file_has("err", "endorsements/notes: not an endorsement"));
 
 	assert_int_equal(RUN("verify", "good.quote", GIVEN, AT, "--json"), 0);
 	j = answer();
@@ -166,15 +123,15 @@ static void what_is_refused_says_why(void **state)
 
 	/* Without endorsements nothing is known of the chip. */
 	assert_int_equal(RUN("verify", "good.quote", AT), 1);
-	assert_true(has("out", "INVALID: it proves nothing"));
-	assert_false(has("out", "Proves: "));
+	assert_true(command_file_has("out", "INVALID: it proves nothing"));
+	assert_false(command_file_has("out", "Proves: "));
 	assert_int_equal(RUN("verify", "good.quote", GIVEN, "--at", "2026-06-01T00:00:00Z"), 1);
-	assert_true(has("out", "expired"));
+	assert_true(command_file_has("out", "expired"));
 	assert_int_equal(RUN("verify", "good.quote", GIVEN, AT, "--report-data", "00"), 1);
-	assert_true(has("out", "evidence.report_data"));
+	assert_true(command_file_has("out", "evidence.report_data"));
 	assert_int_equal(RUN("verify", "good.quote", GIVEN, AT, "--platform", "sev-snp"), 1);
 	assert_int_equal(RUN("verify", "endorsements", AT), 1);
-	assert_true(has("out", "no report of a platform that is known"));
+	assert_true(command_file_has("out", "no report of a platform that is known"));
 }
 
 static void a_policy_decides_what_is_accepted(void **state)
@@ -242,14 +199,14 @@ static void a_folder_of_quotes_is_judged(void **state)
 	assert_int_equal(RUN("verify", "tpm/sha256.attest", "tpm/sha256.tpmt_signature",
 			     "tpm/ak.tpmt_public", "tpm/sha1.pcrs.txt"),
 			 1);
-	assert_true(has("out", "evidence.pcrs"));
+	assert_true(command_file_has("out", "evidence.pcrs"));
 	/* Another quote's signature. */
 	assert_int_equal(RUN("verify", "tpm/sha256.attest", "tpm/sha384.tpmt_signature",
 			     "tpm/ak.tpmt_public", "tpm/sha256.pcrs.txt"),
 			 1);
-	assert_true(has("out", "evidence.signature"));
+	assert_true(command_file_has("out", "evidence.signature"));
 	assert_int_equal(RUN("verify", "tpm/sha256.attest"), 1);
-	assert_true(has("out", "needs its signature"));
+	assert_true(command_file_has("out", "needs its signature"));
 }
 
 /* A platform's key is believed because of who names it: not because it lies beside the token. */
@@ -264,7 +221,7 @@ static void a_bare_key_counts_only_where_it_is_named(void **state)
 	lay_out("cca", "coco-fvp.cpak.pem", "cca/coco-fvp.cpak.pem");
 	lay_out("cca", "ta-tfa.json", "cca/anchors.json");
 	assert_int_equal(RUN("verify", "cca"), 1);
-	assert_true(has("out", "evidence.platform_signature"));
+	assert_true(command_file_has("out", "evidence.platform_signature"));
 	assert_int_equal(RUN("verify", "cca", "--endorsements", "cca/anchors.json"), 0);
 	assert_int_equal(RUN("verify", "cca", "--endorsements", "cca/coco-fvp.cpak.pem", "--json"),
 			 0);
@@ -291,7 +248,7 @@ static void a_wrapper_is_judged_by_what_is_in_it(void **state)
 	/* Before the certificate was made. */
 	assert_int_equal(RUN("verify", "wrapped.cbor", "--at", "2025-04-19T00:00:00Z"), 1);
 	assert_int_equal(RUN("show", "wrapped.cbor"), 0);
-	assert_true(has("out", "measurement"));
+	assert_true(command_file_has("out", "measurement"));
 }
 
 static void a_report_is_shown(void **state)
@@ -308,12 +265,12 @@ static void a_report_is_shown(void **state)
 	json_decref(j);
 	assert_int_equal(RUN("show", "endorsements/a"), 1);
 	assert_int_equal(RUN("show", "good.quote"), 0);
-	assert_true(has("out", "mrtd"));
+	assert_true(command_file_has("out", "mrtd"));
 }
 
 static const struct {
 	const char *what;
-	const char *args[ARGS_MAX];
+	const char *args[COMMAND_ARGS_MAX];
 	int status;
 	const char *says;
 } uses[] = {
@@ -348,9 +305,10 @@ static void wrong_use_is_told_from_bad_evidence(void **state)
 	(void)state;
 	write_file("text", "text", 4);
 	for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
-		int status = run(uses[i].args);
+		int status = command_run(&assay, uses[i].args);
 
-		if (status != uses[i].status || (uses[i].says && !has("err", uses[i].says)))
+		if (status != uses[i].status ||
+		    (uses[i].says && !command_file_has("err", uses[i].says)))
 			fail_msg("%s: exit status %d", uses[i].what, status);
 	}
 }

@@ -14,58 +14,19 @@
 #include <ftw.h>
 #include <openssl/pem.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "cleanup.h"
+#include "tests/support/command_run.h"
 #include "tests/support/snp_fixture.h"
 
-#define ARGS_MAX    14
 #define REPORT_DATA 0x50
 #define CHIP_ROOT   "evidence.chain" /* what is wrong with our fixture: its root is not AMD's */
 
 static char directory[] = P_tmpdir "/assay-test-ratls-XXXXXX";
 
-static int run(const char *const *args)
-{
-	char *argv[ARGS_MAX + 3] = { (char *)"assay", (char *)"evidence" };
-	int status;
-	pid_t child;
+static const struct command_run assay = { .program = ASSAY_PROGRAM, .word = "evidence" };
 
-	for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
-		argv[i + 2] = (char *)args[i];
-	child = fork();
-	if (child == 0) {
-		int out = open("out", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-		int err = open("err", O_WRONLY | O_CREAT | O_TRUNC, 0600);
-
-		if (dup2(out, 1) < 0 || dup2(err, 2) < 0)
-			_exit(126);
-		execv(ASSAY_PROGRAM, argv);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-#define RUN(...) run((const char *const[]){ __VA_ARGS__, NULL })
-
-static struct bytes content(const char *name)
-{
-	struct bytes b = BYTES_INIT(1024 * 1024);
-	CLEANUP(cleanup_fd) int fd = open(name, O_RDONLY);
-
-	assert_true(fd >= 0);
-	assert_int_equal(bytes_read_fd(&b, fd), 0);
-	return b;
-}
-
-static bool has(const char *name, const char *text)
-{
-	CLEANUP(bytes_cleanup) struct bytes b = content(name);
-
-	return b.len > 0 && memmem(b.data, b.len, text, strlen(text));
-}
+#define RUN(...) command_run(&assay, (const char *const[]){ __VA_ARGS__, NULL })
 
 static void write_file(const char *name, const void *data, size_t len)
 {
@@ -99,7 +60,7 @@ static void write_der(const char *name, X509 *x)
 /* The chip's part: a report over the hex that the program printed. */
 static void report_over_out(struct snp_fixture *f)
 {
-	CLEANUP(bytes_cleanup) struct bytes out = content("out");
+	CLEANUP(bytes_cleanup) struct bytes out = command_file("out");
 
 	assert_int_equal(out.len, 2 * 64 + 1);
 	out.data[out.len - 1] = '\0';
@@ -140,29 +101,29 @@ static void a_certificate_is_made_and_judged(void **state)
 
 	/* All of it is good, but that the fixture's root is not AMD's; so too at any time. */
 	assert_int_equal(RUN(JUDGE, NONCE), 1);
-	assert_false(has("out", "evidence.report_data"));
-	assert_true(has("out", CHIP_ROOT));
-	assert_false(has("out", "evidence.ratls"));
-	assert_false(has("out", "evidence.signature"));
+	assert_false(command_file_has("out", "evidence.report_data"));
+	assert_true(command_file_has("out", CHIP_ROOT));
+	assert_false(command_file_has("out", "evidence.ratls"));
+	assert_false(command_file_has("out", "evidence.signature"));
 
 	assert_int_equal(RUN(JUDGE, "--nonce", "00"), 1);
-	assert_true(has("out", "its nonce is missing or another"));
-	assert_false(has("out", CHIP_ROOT));
+	assert_true(command_file_has("out", "its nonce is missing or another"));
+	assert_false(command_file_has("out", CHIP_ROOT));
 
 	/* A report over another key, and one over no nonce. */
 	assert_int_equal(
 		RUN("ratls", "--key", "other.pem", NONCE, "--report", "report", "-o", "no.pem"), 1);
-	assert_true(has("err", "not over this key and nonce"));
+	assert_true(command_file_has("err", "not over this key and nonce"));
 	assert_int_equal(RUN("ratls", KEY, "--report", "report", "-o", "no.pem"), 1);
-	assert_true(has("err", "not over this key and nonce"));
+	assert_true(command_file_has("err", "not over this key and nonce"));
 	assert_int_equal(access("no.pem", F_OK), -1);
 
 	/* What is in the file that should be a certificate. */
 	assert_int_equal(RUN("verify", "--ratls", "report", "--json"), 1);
-	assert_true(has("out", "it is not one certificate"));
-	assert_true(has("out", "\"invalid\""));
+	assert_true(command_file_has("out", "it is not one certificate"));
+	assert_true(command_file_has("out", "\"invalid\""));
 	assert_int_equal(RUN("verify", "--ratls", "chain/vcek"), 1);
-	assert_true(has("out", "no extension 2.23.133.5.4.9"));
+	assert_true(command_file_has("out", "no extension 2.23.133.5.4.9"));
 	snp_fixture_done(&f);
 	snp_fixture_free_keys(&keys);
 }
@@ -183,7 +144,7 @@ static void wrong_use_is_said(void **state)
 	assert_int_equal(RUN("verify", "--ratls", "cert.pem", "--report-data", "00"), 2);
 	assert_int_equal(RUN("verify", "--ratls", "cert.pem", "--nonce", "0"), 2);
 	assert_int_equal(RUN("ratls", "--help"), 0);
-	assert_true(has("out", "--claims"));
+	assert_true(command_file_has("out", "--claims"));
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
