@@ -180,7 +180,7 @@ static void azures_report_is_judged_by_the_other_side(void **state)
 	struct scene s;
 
 	needs(false);
-	assert_int_equal(vtpm_stand_in_azure(tpm.tcti, chip), 0);
+	assert_int_equal(vtpm_stand_in_azure(tpm.tcti, chip, NULL), 0);
 	scene_open(&tpm, &s);
 	/* Nothing to enrol but a name. */
 	assert_int_equal(s.identity.ak_public.len, 0);
@@ -208,7 +208,7 @@ static void a_debug_guests_paravisor_is_refused(void **state)
 
 	needs(false);
 	made_chip_debug(chip, true);
-	assert_int_equal(vtpm_stand_in_azure(tpm.tcti, chip), 0);
+	assert_int_equal(vtpm_stand_in_azure(tpm.tcti, chip, NULL), 0);
 	scene_open(&tpm, &s);
 	ask(&s);
 	expect(&s, claims_text, none, "platforms.sev-snp.debug");
@@ -223,8 +223,8 @@ static void the_report_over_another_tpms_key_is_refused(void **state)
 	struct scene s, other;
 
 	needs(false);
-	assert_int_equal(vtpm_stand_in_azure(tpm.tcti, chip), 0);
-	assert_int_equal(vtpm_stand_in_azure(other_tpm.tcti, chip), 0);
+	assert_int_equal(vtpm_stand_in_azure(tpm.tcti, chip, NULL), 0);
+	assert_int_equal(vtpm_stand_in_azure(other_tpm.tcti, chip, NULL), 0);
 	scene_open(&tpm, &s);
 	scene_open(&other_tpm, &other);
 	ask(&s);
@@ -334,7 +334,7 @@ static void auto_picks_what_the_tpm_is(void **state)
 	struct swtpm plain;
 
 	needs(false);
-	assert_int_equal(vtpm_stand_in_azure(tpm.tcti, chip), 0);
+	assert_int_equal(vtpm_stand_in_azure(tpm.tcti, chip, NULL), 0);
 	config = config_of(&tpm);
 	assert_string_equal(attester_pick("auto", &config, why, sizeof(why))->platform, "vtpm");
 	assert_non_null(strstr(why, "paravisor"));

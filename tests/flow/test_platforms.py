@@ -85,19 +85,22 @@ class Platform:
 
 
 class Vtpm(Platform):
-    """A TPM in software made the vTPM of a machine with SEV-SNP: of Azure's paravisor, or an
+    """A TPM in software made the vTPM of a machine with SEV-SNP or TDX: of Azure's paravisor, or an
     SVSM's; the policy names the chip and the registers."""
 
     def __init__(self, lab, machine, **how):
+        self.below = "tdx" if machine == "vtpm-tdx" else "sev-snp"
         super().__init__(lab, "vtpm", **how)
         self.machine = machine
+        if self.below == "tdx":  # the host's quote, for which Azure's guests ask a service of it
+            self.chip += f"tee: {{endorsements: [{self.folder}/quote]}}\n"
 
     def allow(self, platforms):
         lab = self.lab
         lab.with_tpm()
         pcrs = ", ".join(f"{i}: [{v}]" for i, v in sorted(lab.boot_log.values().items())
                          if i in (4, 9))
-        super().allow(f"  sev-snp: {{}}\n  vtpm: {{pcrs: {{{pcrs}}}, event_log: require}}\n")
+        super().allow(f"  {self.below}: {{}}\n  vtpm: {{pcrs: {{{pcrs}}}, event_log: require}}\n")
         self.chip = (f"attester: vtpm\ntpm: {{tcti: \"{lab.tpm.tcti}\", "
                      f"event_log: {lab.path('boot.log')}}}\n")
 
@@ -221,6 +224,13 @@ def test_azures_vtpm_round(lab):
           "keys were enrolled")
 
 
+def test_azures_vtpm_round_on_tdx(lab):
+    """The same, the chip's word being the host's quote over the TD that runs the paravisor."""
+    vtpm = Vtpm(lab, "vtpm-tdx")
+    vtpm.passes()
+    check(len(vtpm.register()) == 1 and vtpm.register()[0][1] > 2, str(vtpm.register()))
+
+
 def test_an_svsms_vtpm_round(lab):
     """The chip vouches for the EK, and a credential sealed to that shows where the AK is."""
     vtpm = Vtpm(lab, "svsm")
@@ -232,6 +242,10 @@ def test_an_svsms_vtpm_round(lab):
 
 def test_the_vtpm_of_a_debuggable_guest_is_refused(lab):
     Vtpm(lab, "vtpm").refused(r"platforms\.sev-snp\.debug", debug=True)
+
+
+def test_the_vtpm_of_a_debuggable_td_is_refused(lab):
+    Vtpm(lab, "vtpm-tdx").refused(r"platforms\.tdx\.debug", debug=True)
 
 
 def test_the_svsm_of_a_debuggable_guest_is_refused(lab):

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <getopt.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,7 +26,8 @@
 
 static const char usage[] =
 	"usage: stand-in [--device] [--debug] [--folder DIR] PLATFORM -- COMMAND...\n"
-	"  PLATFORM      sev-snp, tdx, csv, cca; vtpm (Azure's), svsm: on an SEV-SNP, with --tpm\n"
+	"  PLATFORM      sev-snp, tdx, csv, cca; with --tpm: vtpm (Azure's) and svsm, on SEV-SNP,\n"
+	"                and vtpm-tdx (Azure's), which leaves the host's quote in DIR/quote\n"
 	"  --device      sev-snp: /dev/sev-guest instead of configfs-tsm\n"
 	"  --tpm TCTI    the TPM that is to be the vTPM\n"
 	"  --debug       a guest that its host can look into\n"
@@ -42,6 +44,18 @@ struct options {
 static bool is(const struct options *o, const char *platform)
 {
 	return strcmp(o->platform, platform) == 0;
+}
+
+static bool is_azure(const struct options *o)
+{
+	return is(o, "vtpm") || is(o, "vtpm-tdx");
+}
+
+static const char *chip_of(const struct options *o)
+{
+	if (is(o, "vtpm-tdx"))
+		return "tdx";
+	return o->tpm ? "sev-snp" : o->platform;
 }
 
 static int read_options(int argc, char **argv, struct options *ret)
@@ -72,7 +86,9 @@ static int read_options(int argc, char **argv, struct options *ret)
 		return -EINVAL;
 	ret->platform = argv[optind];
 	ret->command = argv + optind + 2;
-	return !!ret->tpm == (is(ret, "vtpm") || is(ret, "svsm")) ? 0 : -EINVAL;
+	if (is(ret, "vtpm-tdx") && !ret->folder)
+		return -EINVAL;
+	return !!ret->tpm == (is_azure(ret) || is(ret, "svsm")) ? 0 : -EINVAL;
 }
 
 static pid_t start(char **command, const sigset_t *mask)
@@ -111,12 +127,15 @@ static int begin(const struct options *o, struct made_chip *chip, struct tsm_sta
 		 struct ioctl_stand_in **devices)
 {
 	struct bytes manifest = BYTES_INIT(MANIFEST_ROOM);
+	char quote[PATH_MAX];
 	int r = own_mounts_begin();
 
 	if (r < 0)
 		return r;
-	if (is(o, "vtpm"))
-		return vtpm_stand_in_azure(o->tpm, chip);
+	if (is_azure(o)) {
+		snprintf(quote, sizeof(quote), "%s/quote", o->folder ? o->folder : ".");
+		return vtpm_stand_in_azure(o->tpm, chip, quote);
+	}
 	if (o->device || !made_chip_provider(chip)) {
 		r = ioctl_stand_in_start(devices);
 		return r == 0 ? ioctl_stand_in_chip(*devices, chip) : r;
@@ -149,7 +168,7 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, &before);
-	chip = made_chip_new(o.tpm ? "sev-snp" : o.platform);
+	chip = made_chip_new(chip_of(&o));
 	if (!chip) {
 		fputs(usage, stderr);
 		return 2;

@@ -15,6 +15,8 @@
 #define NV_CHUNK      512
 #define HCL_ROOM      2048 /* as much as swtpm lets an index have */
 #define HARDWARE_SIZE 1184
+#define KIND_SNP      2
+#define KIND_TDX      4
 
 /* The paravisor's: restricted, RSASSA with SHA-256. */
 static const TPM2B_PUBLIC ak_template = {
@@ -111,11 +113,14 @@ static int append_numbers(struct bytes *to, const uint32_t *numbers, size_t n)
 	return r;
 }
 
-/* The layout: verifier/hcl_report.c. */
-static int append_hcl(struct made_chip *chip, struct view data, struct bytes *ret)
+static bool is_tdx(const struct made_chip *chip)
 {
-	const uint32_t len = (uint32_t)data.len, size = 32 + HARDWARE_SIZE + 20 + len;
-	CLEANUP(bytes_cleanup) struct bytes report = BYTES_INIT(HCL_ROOM);
+	return strcmp(made_chip_platform(chip), "tdx") == 0;
+}
+
+/* The chip's report over the data's digest. */
+static int report_over(struct made_chip *chip, struct view data, struct bytes *ret)
+{
 	CLEANUP(bytes_cleanup) struct bytes aux = BYTES_INIT(64 * 1024);
 	uint8_t binding[MADE_CHIP_DATA] = { 0 };
 	struct digest d;
@@ -125,14 +130,27 @@ static int append_hcl(struct made_chip *chip, struct view data, struct bytes *re
 	if (r < 0)
 		return r;
 	memcpy(binding, d.bytes, d.size);
-	made_chip_report(chip, binding, &report, &aux);
+	made_chip_report(chip, binding, ret, &aux);
+	return 0;
+}
+
+/* The layout: verifier/hcl_report.c. Of a TDREPORT, which only its machine can check, zeros. */
+static int append_hcl(struct made_chip *chip, struct view report, struct view data,
+		      struct bytes *ret)
+{
+	const uint32_t len = (uint32_t)data.len, size = 32 + HARDWARE_SIZE + 20 + len;
+	const uint32_t kind = is_tdx(chip) ? KIND_TDX : KIND_SNP;
+	const uint8_t no_report[HARDWARE_SIZE] = { 0 };
+	int r;
+
 	r = bytes_append(ret, "HCLA", 4);
 	if (r == 0)
 		r = append_numbers(ret, (const uint32_t[]){ 2, size, 2, 0, 0, 0, 0 }, 7);
 	if (r == 0)
-		r = bytes_append_view(ret, bytes_view(&report));
+		r = bytes_append_view(ret, is_tdx(chip) ? view_of(no_report, sizeof(no_report))
+							: report);
 	if (r == 0)
-		r = append_numbers(ret, (const uint32_t[]){ 20 + len, 1, 2, 1, len }, 5);
+		r = append_numbers(ret, (const uint32_t[]){ 20 + len, 1, kind, 1, len }, 5);
 	return r == 0 ? bytes_append_view(ret, data) : r;
 }
 
@@ -180,8 +198,20 @@ static int nv_write(struct tpm *t, struct view v)
 	return tpm_errno(rc);
 }
 
-int vtpm_stand_in_azure(const char *tcti, struct made_chip *chip)
+static int write_file(const char *path, struct view v)
 {
+	FILE *f = fopen(path, "we");
+	size_t n;
+
+	if (!f)
+		return -errno;
+	n = fwrite(v.data, 1, v.len, f);
+	return fclose(f) == 0 && n == v.len ? 0 : -EIO;
+}
+
+int vtpm_stand_in_azure(const char *tcti, struct made_chip *chip, const char *quote)
+{
+	CLEANUP(bytes_cleanup) struct bytes report = BYTES_INIT(64 * 1024);
 	CLEANUP(bytes_cleanup) struct bytes data = BYTES_INIT(HCL_ROOM);
 	CLEANUP(bytes_cleanup) struct bytes hcl = BYTES_INIT(HCL_ROOM);
 	CLEANUP(tpm_done) struct tpm t = { 0 };
@@ -193,7 +223,11 @@ int vtpm_stand_in_azure(const char *tcti, struct made_chip *chip)
 	if (r == 0)
 		r = append_data(&t, &data);
 	if (r == 0)
-		r = append_hcl(chip, bytes_view(&data), &hcl);
+		r = report_over(chip, bytes_view(&data), &report);
+	if (r == 0)
+		r = append_hcl(chip, bytes_view(&report), bytes_view(&data), &hcl);
+	if (r == 0 && is_tdx(chip))
+		r = write_file(quote, bytes_view(&report));
 	return r == 0 ? nv_write(&t, bytes_view(&hcl)) : r;
 }
 
