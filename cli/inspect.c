@@ -120,8 +120,9 @@ static int take(struct inspection *x)
 		return r;
 	r = watch_measure(x->watch, &x->mi);
 	if (r == 0 && x->window_s > 0) {
-		sleep(x->window_s);
-		r = watch_measure(x->watch, &x->mi);
+		r = watch_wait(x->watch, x->window_s * 1000000000ULL);
+		if (r == 0)
+			r = watch_measure(x->watch, &x->mi);
 	}
 	if (r < 0)
 		snprintf(x->failed, sizeof(x->failed), "%s", watch_failed(x->watch));

@@ -177,13 +177,18 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static void wait_until(uint64_t ns)
+static int wait_until(struct watch *w, uint64_t ns)
 {
-	struct timespec t = { .tv_sec = (time_t)(ns / 1000000000),
-			      .tv_nsec = (long)(ns % 1000000000) };
+	uint64_t now;
+	int r = 0;
 
-	while (!stopped && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
-		;
+	while (!stopped && r == 0 && (now = now_ns()) < ns) {
+		r = watch_wait(w, ns - now);
+		r = r == -EINTR ? 0 : r;
+	}
+	if (r < 0)
+		terminal_error("%s (%s)", watch_failed(w), strerror(-r));
+	return r < 0 ? EXIT_ENVIRONMENT : EXIT_GOOD;
 }
 
 static int keep_measured(struct lesson_mis *g, struct watch *w, bool *ret_ended)
@@ -232,8 +237,9 @@ int lesson_watched(struct lesson_mis *g, const struct lesson_watch *how, char pr
 		terminal_error("process %d: %s", how->pid, watch_failed(w));
 	while (status == EXIT_GOOD && !ended && !stopped && due - start < how->for_ns) {
 		due += how->every_ns;
-		wait_until(due);
-		status = keep_measured(g, w, &ended);
+		status = wait_until(w, due);
+		if (status == EXIT_GOOD)
+			status = keep_measured(g, w, &ended);
 	}
 	sigaction(SIGINT, &before, NULL);
 	watch_close(w);

@@ -2,6 +2,7 @@
 #include "watch.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 
@@ -232,6 +233,25 @@ int watch_measure(struct watch *x, const struct mi **ret)
 	x->last_ns = now;
 	*ret = x->mi;
 	return 0;
+}
+
+int watch_wait(struct watch *x, uint64_t ns)
+{
+	struct pollfd events = { .fd = follow_events_fd(x->follow), .events = POLLIN };
+	uint64_t end = clock_ns(CLOCK_MONOTONIC) + ns, now;
+	int r = 0;
+
+	step(x, "events of the kernel");
+	while (r == 0 && (now = clock_ns(CLOCK_MONOTONIC)) < end) {
+		struct timespec left = { .tv_sec = (time_t)((end - now) / 1000000000),
+					 .tv_nsec = (long)((end - now) % 1000000000) };
+
+		if (ppoll(&events, 1, &left, NULL) < 0)
+			return neg_errno();
+		if (events.revents)
+			r = follow_drain(x->follow);
+	}
+	return r;
 }
 
 const char *watch_failed(const struct watch *x)

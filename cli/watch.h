@@ -28,6 +28,12 @@ void watch_close(struct watch *w);
 MUST_CHECK int watch_measure(struct watch *w, const struct mi **ret);
 const char *watch_failed(const struct watch *w);
 
+/*
+ * Waits for so long, and meanwhile takes what the kernel tells of, so that its rings do not
+ * overflow on a machine where much is started. -EINTR: a signal came. -EBADMSG as follow_drain.
+ */
+MUST_CHECK int watch_wait(struct watch *w, uint64_t ns);
+
 /* The file that the process executes; empty where it could not be read. */
 const char *watch_program(const struct watch *w);
 
