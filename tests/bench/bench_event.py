@@ -128,15 +128,17 @@ def one_event(lab, stamps, pid):
     stamps.expect(STEPS[-1][1])
     before = attack(pid)
     lines = stamps.wait("a verdict after the attack")
-    ends = {}
+
+    def line(pattern):
+        return next(((at, text) for at, text in list(lines)
+                     if at > before and re.search(pattern, text)), None)
+    # The programs' lines come by a thread each: the last of one may be here before another's first.
     for name, pattern in STEPS:
-        found = next(((at, text) for at, text in lines if at > before and re.search(pattern, text)),
-                     None)
-        if not found:
-            raise Failure(f"the logs do not show the end of step '{name}'")
-        ends[name] = found[0]
-    if "dynamic.kernel.foreign_access" not in found[1]:
-        raise Failure(f"refused for something else: {found[1]}")
+        until(f"the end of step '{name}' in the logs", lambda: line(pattern), 5)
+    ends = {name: line(pattern)[0] for name, pattern in STEPS}
+    last = line(STEPS[-1][1])[1]
+    if "dynamic.kernel.foreign_access" not in last:
+        raise Failure(f"refused for something else: {last}")
     stamps.expect(rf"assayd: B8 +{NAME}: accepted by the verifier")
     lab.fleet("readmit", NAME)
     stamps.wait("readmission")
