@@ -13,6 +13,11 @@ from lab import Failure, Tpm, run, until
 
 FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+# Arguments of a Guest whose firmware checks who signed what it starts: nobody in the machine can write
+# to its variables but itself, in system management mode.
+SECURE = {"firmware": "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+          "variables": "/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd", "machine": "q35,smm=on",
+          "extra": ("-global", "driver=cfi.pflash01,property=secure,value=on")}
 # Where the guest finds the verifier, see machine_arguments.
 VERIFIER = "10.0.2.100:7443"
 LIMIT = 900  # seconds; about 40 on an idle machine
@@ -54,7 +59,7 @@ class Guest:
 
     def __init__(self, directory, tpm, kernel=None, initrd=None, cmdline="", uki=None, port=None,
                  disks=(), forward=(), memory=1024, limit=LIMIT, firmware=FIRMWARE,
-                 variables=VARIABLES, extra=()):
+                 variables=VARIABLES, machine="q35", extra=()):
         for path in (firmware, variables):
             if not os.path.exists(path):
                 raise Missing(f"no {path}: packaging/dependencies lab")
@@ -65,7 +70,7 @@ class Guest:
         store = os.path.join(directory, "variables.fd")
         shutil.copyfile(variables, store)
         self.argv = [tool("qemu-system-x86_64"), "-nodefaults", "-display", "none", "-no-reboot",
-                     "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+                     "-machine", machine, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
                      "-m", str(memory), "-serial", f"file:{self.console_path}",
                      "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={firmware}",
                      "-drive", f"if=pflash,format=raw,unit=1,file={store}",

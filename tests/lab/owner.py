@@ -76,9 +76,10 @@ class Owner(Lab):
         run(*argv, timeout=600)
         return Image(self.kernel.image, self.path(f"{name}.img"), cmdline, uki, tree)
 
-    def predict(self, image, memory=MEMORY, **more):
+    def predict(self, image, memory=MEMORY, secure_boot=False):
         """PCR values of a boot of the image, from its files alone: {index: hex}."""
         argv = [self.program("assay"), "measure", "boot", "--json"]
+        argv += ["--secure-boot"] if secure_boot else []
         if image.uki:
             argv += ["--uki", image.uki]
         else:

@@ -8,6 +8,7 @@ needed); the kernels are fetched with apt, not installed, a Debian root with mmd
 - boot: OVMF, a TPM and assayd in the initrd; accepted as predicted, and each way to be refused;
 - ima: the kernel's own list and PCR 10 against what assayd measured;
 - method: an encrypted root opened after boot measurement, systemd, nginx, four stages;
+- readme: the commands of its section "In a confidential VM";
 - attacks: tests/attacks in that kernel, with self-protection.
 
 usage: run.py [--build DIR] [--console] [NAME…]
@@ -32,6 +33,7 @@ import test_boot  # noqa: E402
 import test_ima  # noqa: E402
 import test_image  # noqa: E402
 import test_method  # noqa: E402
+import test_readme  # noqa: E402
 from image import Initramfs, Kernel, Missing, tool  # noqa: E402
 from lab import Failure  # noqa: E402
 from machine import Machine  # noqa: E402
@@ -155,7 +157,8 @@ def run_cases(args, results, work):
     """Cases in machines whose boot is measured, one machine after the other."""
     kernel = None
     for module, owner_class in ((test_image, Owner), (test_boot, test_boot.Boot),
-                                (test_ima, test_ima.Ima), (test_method, test_method.Machine)):
+                                (test_ima, test_ima.Ima), (test_method, test_method.Machine),
+                                (test_readme, Owner)):
         for case in module.TESTS:
             name = case.__name__.removeprefix("test_")
             if not chosen(args, name, module.__name__.removeprefix("test_")):

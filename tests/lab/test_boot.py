@@ -13,7 +13,7 @@ import struct
 from image import tool
 from lab import Failure, run, until
 from owner import NETWORK, Owner, protobuf
-from measured import VERIFIER, GuestTpm
+from measured import SECURE, VERIFIER, GuestTpm
 from reference import measure_in
 
 TOKEN = "the token\n"
@@ -95,6 +95,39 @@ def test_predicted_boot_is_accepted(owner):
         claims = protobuf("decode", "Claims", owner.record()[0]).decode()
         check("in_initrd: true" in claims, "the Claims do not say that it is in the initrd")
     return f"the application has its secret {seconds} s after the kernel's start"
+
+
+def signed(owner, uki):
+    """The image signed by the key that the firmware of the test trusts (Debian's "snakeoil")."""
+    key, to = owner.path("snakeoil.key"), owner.path("signed.efi")
+    run(tool("openssl"), "rsa", "-in", "/usr/share/ovmf/PkKek-1-snakeoil.key", "-passin",
+        "pass:snakeoil", "-out", key)
+    run(tool("sbsign"), "--key", key, "--cert", "/usr/share/ovmf/PkKek-1-snakeoil.pem", "--output",
+        to, uki)
+    return to
+
+
+def test_secure_boot_off_where_it_is_wanted(owner):
+    """A signed image boots with Secure Boot as predicted, and PCR 7 of that is wanted from then on:
+    without Secure Boot the same image is refused."""
+    image = owner.prepare(uki=owner.path("image.efi"))
+    image = image.but(uki=signed(owner, image.uki))
+    owner.pcrs = owner.predict(image, secure_boot=True)
+    check(set(owner.pcrs) == {4, 9, 11}, f"predicted were {owner.pcrs}")
+    owner.verifier.stop()
+    owner.policy("show", POLICY)
+    owner.start_verifier()
+    with owner.guest(image, **SECURE) as guest:
+        owner.boots(guest)
+    report = protobuf("decode", "ChipReport", owner.record()[2]).decode()
+    pcr7 = re.search(r'index: 7\s+value: "((?:[^"\\]|\\.)*)"', report).group(1)
+    owner.pcrs = {7: pcr7.encode().decode("unicode_escape").encode("latin-1").hex()}
+    owner.verifier.stop()
+    os.unlink(owner.path("verifier.db"))
+    owner.policy("show", POLICY)
+    owner.start_verifier()
+    with owner.guest(image) as guest:
+        owner.refused(guest, "show", "platforms.tpm.pcrs.7")
 
 
 def test_one_byte_more_in_the_initrd(owner):
