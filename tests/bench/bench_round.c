@@ -59,6 +59,7 @@ struct bench {
 	const char *storage[1], *files[1], *environment[1];
 	struct collector *collectors[COLLECTORS_MAX];
 	double spent[PARTS]; /* ms of all rounds: each collector, and the parts above */
+	double most[PARTS];  /* of one round */
 	struct mi *mi;
 	struct bytes packed, claims;
 	struct digest previous; /* of the Claims before */
@@ -271,12 +272,23 @@ static int write_claims(struct bench *b, const struct collector_time *time, cons
 	return r;
 }
 
+/* What was spent since then is the part's. */
+static void spend(struct bench *b, size_t part, double *at)
+{
+	double now = now_ms(CLOCK_THREAD_CPUTIME_ID), spent = now - *at;
+
+	b->spent[part] += spent;
+	if (spent > b->most[part])
+		b->most[part] = spent;
+	*at = now;
+}
+
 /* One round, timed piece by piece. */
 static void round_once(struct bench *b)
 {
 	struct collector_time time = { .boottime_ns = (uint64_t)(now_ms(CLOCK_BOOTTIME) * 1e6),
 				       .previous_boottime_ns = b->previous_ns };
-	double at = now_ms(CLOCK_THREAD_CPUTIME_ID), next;
+	double at = now_ms(CLOCK_THREAD_CPUTIME_ID);
 	struct digest m;
 	size_t i;
 	int r;
@@ -284,28 +296,22 @@ static void round_once(struct bench *b)
 	r = mi_reset(b->mi);
 	if (r == 0)
 		r = target_scan(b->target, time.boottime_ns, b->mi);
-	next = now_ms(CLOCK_THREAD_CPUTIME_ID);
-	b->spent[PART_SCAN] += next - at;
-	at = next;
+	spend(b, PART_SCAN, &at);
 	for (i = 0; collector_table[i] && r == 0; i++) {
 		r = collector_table[i]->collect(b->collectors[i], &time, b->mi);
-		next = now_ms(CLOCK_THREAD_CPUTIME_ID);
-		b->spent[i] += next - at;
-		at = next;
+		spend(b, i, &at);
 	}
 	bytes_reset(&b->packed);
 	if (r == 0)
 		r = mi_pack(b->mi, &b->packed);
 	if (r == 0)
 		r = claims_m(bytes_view(&b->packed), &m);
-	next = now_ms(CLOCK_THREAD_CPUTIME_ID);
-	b->spent[PART_PACK] += next - at;
-	at = next;
+	spend(b, PART_PACK, &at);
 	if (r == 0)
 		r = write_claims(b, &time, &m);
 	if (r < 0)
 		fail("round", r);
-	b->spent[PART_CLAIMS] += now_ms(CLOCK_THREAD_CPUTIME_ID) - at;
+	spend(b, PART_CLAIMS, &at);
 	b->previous_ns = time.boottime_ns;
 	b->rounds++;
 	if (b->mi->msg->n_processes != PROCESSES)
@@ -393,19 +399,24 @@ static void print_json(const struct bench *b, double ours, double text)
 	json_decref(all);
 }
 
+static void print_part(const struct bench *b, size_t part, const char *name)
+{
+	printf("  %-24s %8.3f %8.3f\n", name, b->spent[part] / (double)b->rounds, b->most[part]);
+}
+
 static void print_table(const struct bench *b, double ours, double text)
 {
 	printf("one round over nginx (master, 2 workers), CPU ms, median\n\n");
 	printf("  %-24s %8.3f\n  %-24s %8.3f\n  %-24s %8.2f\n", "round", ours, "text of /proc",
 	       text, "ratio", ours / text);
 	printf("  %-24s %8.1f  %s\n", "target", TARGET_MS, ours < TARGET_MS ? "met" : "MISSED");
-	printf("  %-24s %8zu\n\nmeans of its parts\n", "MI, bytes", b->packed.len);
-	printf("  %-24s %8.3f\n", "scan", b->spent[PART_SCAN] / (double)b->rounds);
+	printf("  %-24s %8zu\n\n%-26s %8s %8s\n", "MI, bytes", b->packed.len, "its parts", "mean",
+	       "most");
+	print_part(b, PART_SCAN, "scan");
 	for (size_t i = 0; collector_table[i]; i++)
-		printf("  %-24s %8.3f\n", collector_table[i]->name,
-		       b->spent[i] / (double)b->rounds);
-	printf("  %-24s %8.3f\n", "pack, M", b->spent[PART_PACK] / (double)b->rounds);
-	printf("  %-24s %8.3f\n", "P, Claims", b->spent[PART_CLAIMS] / (double)b->rounds);
+		print_part(b, i, collector_table[i]->name);
+	print_part(b, PART_PACK, "pack, M");
+	print_part(b, PART_CLAIMS, "P, Claims");
 }
 
 static void usage(void)
