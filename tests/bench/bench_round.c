@@ -59,7 +59,7 @@ struct bench {
 	const char *storage[1], *files[1], *environment[1];
 	struct collector *collectors[COLLECTORS_MAX];
 	double spent[PARTS]; /* ms of all rounds: each collector, and the parts above */
-	double most[PARTS];  /* of one round */
+	double most[PARTS];  /* of one round but the first, which reads everything */
 	struct mi *mi;
 	struct bytes packed, claims;
 	struct digest previous; /* of the Claims before */
@@ -278,7 +278,7 @@ static void spend(struct bench *b, size_t part, double *at)
 	double now = now_ms(CLOCK_THREAD_CPUTIME_ID), spent = now - *at;
 
 	b->spent[part] += spent;
-	if (spent > b->most[part])
+	if (spent > b->most[part] && b->rounds > 0)
 		b->most[part] = spent;
 	*at = now;
 }
