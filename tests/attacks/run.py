@@ -13,6 +13,7 @@ import argparse
 import collections
 import concurrent.futures
 import ctypes
+import functools
 import json
 import os
 import re
@@ -50,10 +51,18 @@ def matches(wanted, seen, app):
     return any(rule in rules.split("|") and re.search(pattern, what) for rule, what in seen)
 
 
+def undone(app, undo):
+    """Now, or, of a file that is measured and so guarded, once assayd has ended."""
+    try:
+        undo()
+    except PermissionError:
+        app.later.append(undo)
+
+
 def release(app):
     """Ends what an attack held open, and undoes what it changed of the machine."""
     while app.undo:
-        app.undo.pop()()
+        undone(app, app.undo.pop())
     for held in app.held:
         if held.stdin:
             held.stdin.close()
@@ -68,7 +77,7 @@ def release(app):
     app.held, app.held_sockets = [], []
     for path in app.leave:
         if os.path.lexists(path):
-            os.unlink(path)
+            undone(app, functools.partial(os.unlink, path))
 
 
 # What a system call says that the guard refused, in the attacks' words and Python's.
@@ -162,33 +171,42 @@ PROTECT = "protect: [self, files, chip]\nprotect_required: true\n"
 
 def play(build, rows, jobs, keep, protect):
     """One scene: its rows beside one another, those that change the machine one by one."""
-    applications, count = [], collections.Counter()
-    with labs.Lab(build, keep=keep) as lab:
-        lab.payloads = os.path.join(build, "lib")
-        try:
-            for row in rows:
-                count[row.name] += 1
-                name = row.name + (str(count[row.name]) if count[row.name] > 1 else "")
-                app = scene.Application(lab, name, row.target, user=row.user, policy=row.policy)
-                app.held, app.held_sockets, app.leave, app.undo = [], [], [], []
-                applications.append(app)
-                if callable(row.files):
-                    row.files(app)
-                elif row.files:
-                    app.target.files += row.files
-                    app.target.exec_allow += row.files
-            scene.start(lab, applications, extra=f"hooks: {rows[0].hooks}\n" +
-                        (PROTECT if protect else ""))
-            results = []
-            with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-                beside = [pool.submit(judge, a, r, protect) for a, r in zip(applications, rows)
-                          if not r.alone]
-                results += [f.result() for f in beside]
-            results += [judge(a, r, protect) for a, r in zip(applications, rows) if r.alone]
-            return results
-        finally:
-            for app in applications:
-                app.close()
+    applications = []
+    try:
+        with labs.Lab(build, keep=keep) as lab:
+            lab.payloads = os.path.join(build, "lib")
+            return play_in(lab, rows, jobs, protect, applications)
+    finally:
+        for undo in (undo for app in applications for undo in app.later):
+            undo()
+
+
+def play_in(lab, rows, jobs, protect, applications):
+    count = collections.Counter()
+    try:
+        for row in rows:
+            count[row.name] += 1
+            name = row.name + (str(count[row.name]) if count[row.name] > 1 else "")
+            app = scene.Application(lab, name, row.target, user=row.user, policy=row.policy)
+            app.held, app.held_sockets, app.leave, app.undo, app.later = [], [], [], [], []
+            applications.append(app)
+            if callable(row.files):
+                row.files(app)
+            elif row.files:
+                app.target.files += row.files
+                app.target.exec_allow += row.files
+        scene.start(lab, applications, extra=f"hooks: {rows[0].hooks}\n" +
+                    (PROTECT if protect else ""))
+        results = []
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            beside = [pool.submit(judge, a, r, protect) for a, r in zip(applications, rows)
+                      if not r.alone]
+            results += [f.result() for f in beside]
+        results += [judge(a, r, protect) for a, r in zip(applications, rows) if r.alone]
+        return results
+    finally:
+        for app in applications:
+            app.close()
 
 
 def private_etc(directory):
