@@ -367,10 +367,18 @@ row("A07", "NODE_OPTIONS", Node,
     environment_of("NODE_OPTIONS=--no-warnings", lambda app: (
         app.target.argv[0], "-e", "setTimeout(() => 0, 60000)")),
     ("dynamic.environment.deny", r"NODE_OPTIONS"))
-row("A07", "JAVA_TOOL_OPTIONS", Jvm,
-    environment_of("JAVA_TOOL_OPTIONS=-Dx=1", lambda app: (
-        *app.target.argv[:app.target.argv.index("-pgPort")], "-pgPort", "0", "-baseDir",
-        app.target.var, "-ifNotExists")),
+def waiting_java(app):
+    """A JVM that waits for a script that never comes, and listens nowhere."""
+    script = os.path.join(app.target.var, "script")
+    if not os.path.exists(script):
+        os.mkfifo(script)
+        os.chmod(script, 0o644)
+    own = app.target.argv
+    return (*own[:own.index("org.h2.tools.Server")], "org.h2.tools.RunScript", "-url", "jdbc:h2:mem:",
+            "-script", script)
+
+
+row("A07", "JAVA_TOOL_OPTIONS", Jvm, environment_of("JAVA_TOOL_OPTIONS=-Dx=1", waiting_java),
     ("dynamic.environment.deny", r"JAVA_TOOL_OPTIONS"))
 
 
