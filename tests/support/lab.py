@@ -4,6 +4,7 @@ temporary directory, on loopback, ended and removed with it."""
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -34,10 +35,22 @@ def run(*argv, check=True, timeout=120, **kwargs):
     return done
 
 
+ports_given = set()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that nobody listens on, that was not given before, and that the kernel gives to no
+    connection: it may be some time until it is used."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        first = int(f.read().split()[0])
+    for _ in range(1000):
+        port = random.randrange(min(10000, first // 2), first)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            if port not in ports_given:
+                ports_given.add(port)
+                return port
+    raise Failure("no free port")
 
 
 def cgroup_mount():
