@@ -222,13 +222,12 @@ static void tried(struct evidence_try *t)
 	replayed_actions(t, boot_services_tried);
 }
 
-static void make_log_of(struct evidence_try *t, const char *const *actions)
+/* Writes the actions' records there; the log ends with them. */
+static void put_actions(struct evidence_try *t, uint8_t *p, const char *const *actions)
 {
 	struct digest of;
-	uint8_t *p;
 
-	with_log(t);
-	for (p = log_bytes + 65; *actions; actions++) {
+	for (; *actions; actions++) {
 		assert_int_equal(digest_of(HASH_SHA256, view_text(*actions), &of), 0);
 		put_le32(p, 5);
 		put_le32(p + 4, 0x80000007);
@@ -244,12 +243,21 @@ static void make_log_of(struct evidence_try *t, const char *const *actions)
 
 static void with_log_of_left(struct evidence_try *t)
 {
-	make_log_of(t, boot_services_left);
+	with_log(t);
+	put_actions(t, log_bytes + 65, boot_services_left);
 }
 
 static void with_log_of_tried(struct evidence_try *t)
 {
-	make_log_of(t, boot_services_tried);
+	with_log(t);
+	put_actions(t, log_bytes + 65, boot_services_tried);
+}
+
+/* The record of PCR 4, which is quoted, and what nobody proves of PCR 5. */
+static void with_log_of_left_unproven(struct evidence_try *t)
+{
+	with_log(t);
+	put_actions(t, log_bytes + t->f.report.event_log.len, boot_services_left);
 }
 
 static const struct evidence_case cases[] = {
@@ -299,6 +307,8 @@ static const struct evidence_case cases[] = {
 	{ "the same where no one asked", POLICY_LOG, tried, with_log_of_tried, NULL, NULL },
 	{ "a log of another PCR", POLICY_COMPLETE, replayed, with_log, "evidence.event_log",
 	  "a quote without PCR 5" },
+	{ "boot services left in a PCR that is not quoted", POLICY_COMPLETE, replayed,
+	  with_log_of_left_unproven, "evidence.event_log", "a quote without PCR 5" },
 	{ "no log where it is to be complete", POLICY_COMPLETE, replayed, keep,
 	  "evidence.event_log", "none" },
 
