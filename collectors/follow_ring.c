@@ -3,12 +3,17 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "collectors/follow_state.h"
 
-/* How often the account is read anew while a program in the kernel is half-way. */
-#define SETTLE_TRIES 200
+/*
+ * How often the account is read anew while a program in the kernel is half-way: that takes it
+ * microseconds, unless its CPU is taken away, as a virtual machine's are, for milliseconds.
+ */
+#define SETTLE_TRIES  200
+#define SETTLE_PAUSES 100
 /* Longest that an event of a burst waits to be read. */
 #define HOLD_NS 500000L
 /* The same for a mapping while there are only others'. */
@@ -341,16 +346,20 @@ static int account_once(struct follow *f, struct follow_loss_account *ret)
 
 int follow_account(struct follow *f, struct follow_loss_account *ret)
 {
+	static const struct timespec a_moment = { .tv_nsec = 1000000 };
 	struct follow_loss_account account = { 0 };
 	int r;
 
-	for (int i = 0; i < SETTLE_TRIES; i++) {
+	for (int i = 0; i < SETTLE_TRIES + SETTLE_PAUSES; i++) {
 		r = account_once(f, &account);
 		if (r < 0)
 			return r;
 		if (account.settled)
 			break;
-		sched_yield(); /* to the program that is half-way, if it was preempted here */
+		if (i < SETTLE_TRIES)
+			sched_yield(); /* to the program, if it was preempted here */
+		else
+			nanosleep(&a_moment, NULL);
 	}
 	account.recursion_misses = follow_hooks_missed(f);
 	f->has_dropped = account.dropped_total > 0;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
@@ -369,6 +370,23 @@ static int add_window(struct target *t, struct mi *mi, Assay__KernelEvents *out)
 	return r;
 }
 
+/* Which causes there are, so that whoever reads the verdict need not look for the account. */
+static void say_lost(const Assay__Loss *loss, char *to, size_t size)
+{
+	size_t len = (size_t)snprintf(to, size, "the account of loss is not complete");
+	const char *before = ": ";
+
+	for (size_t i = 0; i < loss->n_causes && len < size; i++) {
+		const Assay__LossCause *c = loss->causes[i];
+
+		if (c->count == 0)
+			continue;
+		len += (size_t)snprintf(to + len, size - len, "%s%s %" PRIu64, before, c->cause,
+					c->count);
+		before = ", ";
+	}
+}
+
 static int kernel_collect(struct collector *c, const struct collector_time *time, struct mi *mi)
 {
 	struct kernel *x = (struct kernel *)c;
@@ -377,6 +395,7 @@ static int kernel_collect(struct collector *c, const struct collector_time *time
 	struct follow_loss_account account;
 	struct follow_counts counts;
 	const char *why = NULL;
+	char lost[256];
 	int r;
 
 	if (!out)
@@ -416,10 +435,12 @@ static int kernel_collect(struct collector *c, const struct collector_time *time
 	follow_window_reset(t->follow, t->slot);
 	x->counts = counts;
 	x->account = account;
-	if (hooks_absent(t->follow) > 0)
+	if (hooks_absent(t->follow) > 0) {
 		why = "not every hook is there on this kernel; see hooks";
-	else if (!out->loss->complete)
-		why = "records of events were lost; see loss";
+	} else if (!out->loss->complete) {
+		say_lost(out->loss, lost, sizeof(lost));
+		why = lost;
+	}
 	return mi_status(mi, c->ops->name,
 			 why ? ASSAY__COLLECTOR_STATUS__STATE__PARTIAL
 			     : ASSAY__COLLECTOR_STATUS__STATE__COMPLETE,

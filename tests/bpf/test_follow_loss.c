@@ -101,6 +101,25 @@ static void nothing_is_lost_uncounted_in_a_flood(void **state)
 	assert_int_equal(counted(FOLLOW_EXIT), FLOOD + 1);
 }
 
+/* Events go on, and every account that is taken meanwhile comes out even. */
+static void an_account_comes_out_even_while_events_go_on(void **state)
+{
+	struct follow_loss_account a;
+	int status, accounts = 0, uneven = 0;
+	pid_t pid = running_start(&app, flood, NULL), other = fork();
+
+	if (other == 0)
+		_exit(flood(NULL, NULL));
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		assert_int_equal(follow_account(app.follow, &a), 0);
+		accounts++;
+		uneven += !a.settled;
+	}
+	assert_int_equal(waitpid(other, NULL, 0), other);
+	assert_true(accounts > 0);
+	assert_int_equal(uneven, 0);
+}
+
 #define EXECS	600
 #define RENAMES 3000
 
@@ -251,6 +270,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(a_reader_that_is_stopped_knows_what_it_missed,
 						setup_small, teardown),
+		TEST(an_account_comes_out_even_while_events_go_on),
 		TEST(a_storm_of_renames_is_counted),
 		TEST(a_record_that_vanishes_breaks_the_account),
 		TEST(counters_cannot_be_set_back),
