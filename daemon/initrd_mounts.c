@@ -39,6 +39,16 @@ static const struct {
 	{ "configfs", "/sys/kernel/config", LOCKED, NULL, false },
 };
 
+/* What programs expect in /dev and the kernel does not make; a script is opened by /dev/fd/N. */
+static const struct {
+	const char *to, *at;
+} links[] = {
+	{ "/proc/self/fd", "/dev/fd" },
+	{ "/proc/self/fd/0", "/dev/stdin" },
+	{ "/proc/self/fd/1", "/dev/stdout" },
+	{ "/proc/self/fd/2", "/dev/stderr" },
+};
+
 /* What moves into the new root, with all that is mounted below. */
 static const char *const moved[] = { "/dev", "/proc", "/sys", "/run" };
 
@@ -121,6 +131,12 @@ int initrd_mount_all(char *ret_why, size_t size)
 
 	for (size_t i = 0; i < ARRAY_LEN(mounts) && r == 0; i++)
 		r = mount_one(i, ret_why, size);
+	for (size_t i = 0; i < ARRAY_LEN(links) && r == 0; i++) {
+		if (symlink(links[i].to, links[i].at) < 0 && errno != EEXIST) {
+			r = neg_errno();
+			snprintf(ret_why, size, "%s cannot be made: %s", links[i].at, strerror(-r));
+		}
+	}
 	open_console();
 	return r;
 }

@@ -17,8 +17,12 @@ from measured import SECURE, VERIFIER, GuestTpm
 from reference import measure_in
 
 TOKEN = "the token\n"
-SHOW = ("cd $CREDENTIALS_DIRECTORY && echo the application has $(sha256sum <token | cut -c-64), "
-        "$(cut -d. -f1 /proc/uptime) s after the start >/dev/console; sleep 1000000")
+SHOW = """#!/usr/bin/busybox sh
+cd $CREDENTIALS_DIRECTORY || exit
+echo "the application has $(sha256sum <token | cut -c-64)," \
+	"$(cut -d. -f1 /proc/uptime) s after the start" >/dev/console
+sleep 1000000
+"""
 
 
 def configuration(extra=""):
@@ -30,7 +34,7 @@ attester: tpm
   network: {NETWORK}
 applications:
   - name: show
-    exec: [/usr/bin/busybox, sh, -c, "{SHOW}"]
+    exec: [/usr/bin/show]
     measure: {{static: true, dynamic: false}}
     stages: 1
     deliver: {{stage_1: credential}}
@@ -51,11 +55,17 @@ def check(condition, what):
 class Boot(Owner):
     """With an image that the policy expects."""
 
+    def showing(self, name, config, files=(), **more):
+        """An image with the application, a script, in it."""
+        self.write("show", SHOW)
+        os.chmod(self.path("show"), 0o755)
+        return self.image(name, config, files=[(self.path("show"), "/usr/bin/show"), *files],
+                          programs=[(tool("busybox"), "/usr/bin/busybox")], **more)
+
     def prepare(self, expect=None, **more):
         """expect: the image whose values the policy has, if not the one that this makes."""
-        image = self.image("image", more.pop("config", configuration()),
-                           programs=[(tool("busybox"), "/usr/bin/busybox")], **more)
-        measure_in(image.tree, self.program("assay"), self.path("show.mtree"), "/usr/bin/busybox")
+        image = self.showing("image", more.pop("config", configuration()), **more)
+        measure_in(image.tree, self.program("assay"), self.path("show.mtree"), "/usr/bin/show")
         self.pcrs = self.predict(expect or image)
         check(set(self.pcrs) >= {4, 9}, f"predicted were {self.pcrs}")
         self.secret("token", TOKEN)
@@ -162,8 +172,7 @@ def test_another_kernel(owner):
 def test_assayd_replaced(owner):
     expected = owner.prepare()
     other = changed(owner.program("assayd"), owner.path("assayd"), lambda data: data.append(0))
-    image = owner.image("other", configuration(), assayd=other,
-                        programs=[(tool("busybox"), "/usr/bin/busybox")])
+    image = owner.showing("other", configuration(), assayd=other)
     check(owner.predict(expected)[9] != owner.predict(image)[9], "the images do not differ")
     with owner.guest(image) as guest:
         owner.refused(guest, "show", "platforms.tpm.pcrs.9")
@@ -178,8 +187,7 @@ def test_verifiers_ca_changed(owner):
     with open(owner.path("ca.pem")) as f:
         both += f.read()
     path = owner.write("both.pem", both)
-    image = owner.image("other", configuration(), files=[(path, "/etc/assay/verifier-ca.pem")],
-                        programs=[(tool("busybox"), "/usr/bin/busybox")])
+    image = owner.showing("other", configuration(), files=[(path, "/etc/assay/verifier-ca.pem")])
     with owner.guest(image) as guest:
         owner.refused(guest, "show", "platforms.tpm.pcrs.9")
 
@@ -219,8 +227,7 @@ def test_event_log_edited(owner):
     check(len(log) > 1000, f"an event log of {len(log)} bytes")
     path = owner.write("boot.log", log)
     config = configuration("tpm: {event_log: /etc/assay/boot.log}\n")
-    told = owner.image("told", config, files=[(path, "/etc/assay/boot.log")],
-                       programs=[(tool("busybox"), "/usr/bin/busybox")])
+    told = owner.showing("told", config, files=[(path, "/etc/assay/boot.log")])
     owner.verifier.stop()
     os.unlink(owner.path("verifier.db"))
     owner.pcrs = owner.predict(told)
