@@ -25,7 +25,7 @@
 #define MODIFIED_MAX 256
 /*
  * A mapping that the kernel keeps no account of private pages of has none; at one node in so many
- * its pages are looked at all the same.
+ * its pages are looked at all the same, by turns, so that no node pays for all.
  */
 #define PAGES_NODES 16
 /* How often a process is looked at again in which the loader may be at work, with a rest each. */
@@ -156,7 +156,7 @@ static int scan_pages(struct gathering *g, const struct proc_mapping *m, uint32_
 {
 	int r;
 
-	if (m->no_copies && g->x->nodes % PAGES_NODES != 0)
+	if (m->no_copies && (m->inode + g->x->nodes) % PAGES_NODES != 0)
 		return 0;
 	g->file = file;
 	g->m = m;
