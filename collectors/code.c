@@ -28,9 +28,11 @@
  * its pages are looked at all the same, by turns, so that no node pays for all.
  */
 #define PAGES_NODES 16
-/* How often a process is looked at again in which the loader may be at work, with a rest each. */
-#define LOOKS_AGAIN 7
-#define REST_NS	    1000000
+/* How often a process is looked at again in which the loader may be at work, with a rest each; and
+ * all of them at one node. */
+#define LOOKS_AGAIN	 20
+#define LOOKS_AGAIN_NODE 200
+#define REST_NS		 1000000
 /* Shared writable mappings of files, of all processes, that are looked at. */
 #define WRITTEN_MAX 65536
 
@@ -49,7 +51,8 @@ struct code {
 	struct mappings_ways ways;
 	struct mapped *mapped;
 	uint64_t nodes;
-	uint64_t loads; /* mappings of code that perf had told of at the node before */
+	uint64_t loads;		 /* mappings of code that perf had told of at the node before */
+	unsigned int looks_left; /* at this node */
 	struct bytes text, memory;
 	struct written *written;
 	size_t n_written, room_written;
@@ -404,30 +407,68 @@ static bool count_loads(const struct code *x, uint64_t *ret)
 	return true;
 }
 
-/* Whether code was mapped anew since the node before. */
-static bool has_loaded(const struct code *x)
+/* The same as of now. */
+static bool count_loads_now(const struct code *x, uint64_t *ret)
 {
-	uint64_t loads;
+	return (!x->target->follow || follow_drain(x->target->follow) == 0) && count_loads(x, ret);
+}
 
-	if (x->target->follow && follow_drain(x->target->follow) < 0)
+/* A look at a process at which something odd was found, and nothing was mapped. */
+struct odd_look {
+	Assay__CodeOf *out;
+	const char *why;
+};
+
+/*
+ * Whether a look holds: nothing odd was seen, and no relro for the first time, which all later ones
+ * are compared with; or nothing was mapped that the loader may have been at work on. A library of
+ * which the loader has not mapped the code yet is not told of, so what is odd stands when that is
+ * still so a rest later, whatever is seen then. begun: the loads before the look; told: somebody
+ * counts them.
+ */
+static bool holds(struct gathering *g, bool told, uint64_t begun, struct odd_look *before)
+{
+	const struct code *x = g->x;
+	bool odd = is_odd(g->out) || before->out;
+	uint64_t now;
+
+	if (!odd && !code_objects_saw_first(x->objects))
 		return true;
-	return !count_loads(x, &loads) || loads != x->loads;
+	if (!still_mapped(g) ||
+	    (told && (!count_loads_now(x, &now) || now != (odd ? x->loads : begun)))) {
+		before->out = NULL;
+		return false;
+	}
+	if (before->out && g->out->objects && !is_odd(g->out)) {
+		/* The struct stays: the list of what is written knows it. */
+		*g->out->objects = *before->out->objects;
+		g->why = before->why;
+	}
+	if (before->out)
+		return true;
+	*before = (struct odd_look){ odd ? g->out : NULL, g->why };
+	return !odd;
 }
 
 /*
  * Libraries come and go while a process is looked at, and one that is loaded anew at its old place
  * is not as it was until the loader is done. So what is odd where something was loaded or unloaded
- * is looked at again, and stands if it stays.
+ * since the node before, and what is new where that was so during the look, is looked at again;
+ * odd things stand if they stay.
  */
-static int look_until_it_stands(struct gathering *g, const struct target_process *p,
-				uint32_t executable)
+static int look_until_it_holds(struct gathering *g, const struct target_process *p,
+			       uint32_t executable)
 {
 	static const struct timespec rest = { .tv_nsec = REST_NS };
 	size_t written = g->x->n_written;
+	struct odd_look before = { 0 };
 	const char *why = g->why;
 	int r;
 
 	for (int tries = 0;; tries++) {
+		uint64_t begun = 0;
+		bool told = count_loads_now(g->x, &begun);
+
 		g->x->n_written = written;
 		g->why = why;
 		g->out = MI_MESSAGE(g->mi, Assay__CodeOf, assay__code_of__init);
@@ -435,14 +476,14 @@ static int look_until_it_stands(struct gathering *g, const struct target_process
 			return -ENOMEM;
 		g->out->pid = (uint32_t)p->pid;
 		r = scan_process(g, p, executable);
-		if (r < 0 || tries == LOOKS_AGAIN || !is_odd(g->out) ||
-		    (still_mapped(g) && !has_loaded(g->x)))
+		if (r < 0 || holds(g, told, begun, &before))
 			return r;
+		r = code_objects_again(g->x->objects, p->pid);
+		if (r < 0 || tries == LOOKS_AGAIN || g->x->looks_left == 0)
+			return r;
+		g->x->looks_left--;
 		nanosleep(&rest, NULL);
 		mapped_forget(g->x->mapped, p);
-		r = code_objects_again(g->x->objects, p->pid);
-		if (r < 0)
-			return r;
 	}
 }
 
@@ -453,7 +494,7 @@ static int collect_process(struct code *x, struct mi *mi, size_t i, Assay__Code 
 	struct gathering g = { .x = x, .mi = mi, .proc_fd = p->proc_fd, .why = *why };
 	int r;
 
-	r = look_until_it_stands(&g, p, target_detail(x->target, i)->executable);
+	r = look_until_it_holds(&g, p, target_detail(x->target, i)->executable);
 	if (r < 0)
 		return r;
 	/* Half of it is no measurement; that it ended the events tell. */
@@ -524,6 +565,7 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 		return -ENOMEM;
 	mi->msg->code = out;
 	x->n_written = 0;
+	x->looks_left = LOOKS_AGAIN_NODE;
 	code_files_begin(x->files);
 	code_objects_begin(x->objects, time->boottime_ns);
 	r = mapped_pass(x->mapped, x->target);

@@ -87,6 +87,7 @@ void code_objects_end(struct code_objects *x)
 void code_objects_reset(struct code_objects *x)
 {
 	x->n_maps = x->n_instances = 0;
+	x->first = false;
 	code_memory_reset(&x->memory);
 }
 
@@ -573,11 +574,23 @@ int code_objects_look(struct code_look *l, pid_t pid, uint64_t start_boottime_ns
 	return r;
 }
 
+bool code_objects_saw_first(const struct code_objects *x)
+{
+	return x->first;
+}
+
 int code_objects_again(struct code_objects *x, pid_t pid)
 {
 	size_t at = process_place(x, pid);
+	struct code_process *p = &x->processes[at];
 
-	if (at == x->n_processes || x->processes[at].pid != pid)
+	if (at == x->n_processes || p->pid != pid)
 		return 0;
-	return code_relro_unshare(x, &x->processes[at]);
+	for (size_t i = 0; i < p->n_objects; i++) {
+		struct code_known *k = &p->objects[i];
+
+		if (k->protected && k->then_node == x->node)
+			k->protected = false;
+	}
+	return code_relro_unshare(x, p);
 }

@@ -308,6 +308,8 @@ static int compare(struct code_look *l, const struct code_instance *in, struct c
 	if (!k->protected) {
 		memcpy(k->relro_then, sha256, sizeof(k->relro_then));
 		k->protected = true;
+		k->then_node = l->x->node;
+		l->x->first = true;
 		return 0;
 	}
 	/* The first digest stays: what was changed once is told at every node from then on. */

@@ -93,6 +93,7 @@ struct code_known {
 	bool piece;		 /* text alone, mapped a second time: no object */
 	bool protected;		 /* relro_then is of a node at which it was read-only */
 	bool imports_good; /* all its slots were right when they held what these digests say */
+	uint64_t then_node;
 	uint8_t relro_then[32], seen[32]; /* digest of relro at that node; as last read */
 	uint8_t checked_relro[32], checked_slots[32];
 	uint8_t checked_maps[32]; /* code_process.maps when they were */
@@ -159,6 +160,7 @@ struct code_objects {
 	size_t n_maps, room_maps;
 	struct code_instance *instances;
 	size_t n_instances, room_instances;
+	bool first; /* relro of one was seen for the first time */
 	struct bytes relro, slots;
 	struct code_memory memory;
 	uint64_t copies; /* bytes kept in code_known.copy */
@@ -194,7 +196,12 @@ void code_objects_reset(struct code_objects *x);
 MUST_CHECK int code_objects_add(struct code_objects *x, const struct proc_mapping *m, size_t file);
 /* Looks at what was added. l->out is the caller's to hang in. -ENOMEM. */
 MUST_CHECK int code_objects_look(struct code_look *l, pid_t pid, uint64_t start_boottime_ns);
-/* The process will be looked at once more at this node. -ENOMEM. */
+/* True if relro was seen for the first time in the process that was looked at last. */
+bool code_objects_saw_first(const struct code_objects *x);
+/*
+ * The look at the process does not hold: what was seen for the first time at this node is not what
+ * later ones are compared with. -ENOMEM.
+ */
 MUST_CHECK int code_objects_again(struct code_objects *x, pid_t pid);
 
 /* Findings of one kind that are listed of a process; more are counted. */
