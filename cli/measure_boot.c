@@ -7,6 +7,7 @@
 #include "command.h"
 #include "output.h"
 #include "snp_boot.h"
+#include "tdx_boot.h"
 #include "terminal.h"
 
 #define BANKS_MAX 4
@@ -16,14 +17,15 @@ struct request {
 	size_t n_banks;
 	enum hash_alg banks[BANKS_MAX];
 	struct snp_boot snp;
+	const char *tdx_firmware;
 	const char *application;
 	bool policy, json;
 };
 
-/* What was predicted for SEV-SNP, apart from the banks. */
+/* What was predicted of the reports of a TEE, apart from the banks; "": it was not asked for. */
 struct launch {
-	bool known;
-	char hex[DIGEST_HEX_MAX];
+	char snp[DIGEST_HEX_MAX]; /* the launch digest */
+	char tdx[DIGEST_HEX_MAX]; /* MRTD */
 };
 
 /* What was predicted for one bank. */
@@ -69,7 +71,7 @@ static void print_text(const struct request *q, const struct prediction *p)
 }
 
 static int print_policy(const struct request *q, const struct prediction *p,
-			const struct launch *snp)
+			const struct launch *launch)
 {
 	char hex[DIGEST_HEX_MAX];
 
@@ -90,8 +92,10 @@ static int print_policy(const struct request *q, const struct prediction *p,
 		printf("      %u: [%s] # %s\n", i, digest_hex(&p->values.pcr[i], hex),
 		       comment(q, i));
 	}
-	if (snp->known)
-		printf("  sev-snp:\n    measurement: [%s]\n", snp->hex);
+	if (launch->snp[0])
+		printf("  sev-snp:\n    measurement: [%s]\n", launch->snp);
+	if (launch->tdx[0])
+		printf("  tdx:\n    mrtd: [%s]\n", launch->tdx);
 	return EXIT_GOOD;
 }
 
@@ -119,7 +123,14 @@ static json_t *bank_json(const struct prediction *p)
 	return NULL;
 }
 
-static int print_json(const struct request *q, const struct prediction *p, const struct launch *snp)
+/* {platform: {name: hex}}; nothing where there is no value. */
+static int add_launch(json_t *all, const char *platform, const char *name, const char *hex)
+{
+	return hex[0] ? json_object_set_new(all, platform, json_pack("{s:s}", name, hex)) : 0;
+}
+
+static int print_json(const struct request *q, const struct prediction *p,
+		      const struct launch *launch)
 {
 	json_t *banks = json_object(), *all = NULL;
 	int r = banks ? 0 : -1;
@@ -130,8 +141,8 @@ static int print_json(const struct request *q, const struct prediction *p, const
 		all = json_pack("{s:s, s:b, s:O}", "boot", q->files.uki ? "uki" : "direct",
 				"secure_boot", (int)q->files.secure_boot, "banks", banks);
 	json_decref(banks);
-	if (all && snp->known &&
-	    json_object_set_new(all, "sev_snp", json_pack("{s:s}", "measurement", snp->hex)) < 0) {
+	if (all && (add_launch(all, "sev_snp", "measurement", launch->snp) < 0 ||
+		    add_launch(all, "tdx", "mrtd", launch->tdx) < 0)) {
 		json_decref(all);
 		all = NULL;
 	}
@@ -162,7 +173,7 @@ static int predict(const struct request *q, enum hash_alg bank, struct predictio
 static int measure_boot(const struct request *q)
 {
 	struct prediction predictions[BANKS_MAX];
-	struct launch snp = { 0 };
+	struct launch launch = { 0 };
 	struct digest measurement;
 	int status;
 
@@ -175,19 +186,26 @@ static int measure_boot(const struct request *q)
 		status = snp_boot_measurement(&q->snp, &q->files, &measurement);
 		if (status != EXIT_GOOD)
 			return status;
-		snp.known = true;
-		digest_hex(&measurement, snp.hex);
+		digest_hex(&measurement, launch.snp);
+	}
+	if (q->tdx_firmware) {
+		status = tdx_boot_mrtd(q->tdx_firmware, &measurement);
+		if (status != EXIT_GOOD)
+			return status;
+		digest_hex(&measurement, launch.tdx);
 	}
 	if (q->files.kernel && !q->files.memory_mib)
 		terminal_note("PCR 4 is left out: it depends on the machine's --memory");
 	if (q->policy)
-		return print_policy(q, &predictions[0], &snp);
+		return print_policy(q, &predictions[0], &launch);
 	if (q->json)
-		return print_json(q, predictions, &snp);
+		return print_json(q, predictions, &launch);
 	for (size_t i = 0; i < q->n_banks; i++)
 		print_text(q, &predictions[i]);
-	if (snp.known)
-		printf("sev-snp measurement  %s\n", snp.hex);
+	if (launch.snp[0])
+		printf("sev-snp measurement  %s\n", launch.snp);
+	if (launch.tdx[0])
+		printf("tdx mrtd  %s\n", launch.tdx);
 	return EXIT_GOOD;
 }
 
@@ -221,6 +239,7 @@ enum {
 	OPTION_FIRMWARE,
 	OPTION_VCPUS,
 	OPTION_CPU,
+	OPTION_TDX_FIRMWARE,
 };
 
 static int run(const struct command *c, int argc, char **argv)
@@ -232,6 +251,7 @@ static int run(const struct command *c, int argc, char **argv)
 		{ "firmware", required_argument, NULL, OPTION_FIRMWARE },
 		{ "vcpus", required_argument, NULL, OPTION_VCPUS },
 		{ "cpu", required_argument, NULL, OPTION_CPU },
+		{ "tdx-firmware", required_argument, NULL, OPTION_TDX_FIRMWARE },
 		{ "policy", no_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
@@ -261,6 +281,8 @@ static int run(const struct command *c, int argc, char **argv)
 						 optarg);
 		else if (o == OPTION_FIRMWARE)
 			q.snp.firmware = optarg;
+		else if (o == OPTION_TDX_FIRMWARE)
+			q.tdx_firmware = optarg;
 		else if (o == OPTION_APPLICATION)
 			q.application = optarg;
 		else if (o == 'p')
@@ -289,8 +311,9 @@ static int run(const struct command *c, int argc, char **argv)
 const struct command command_measure_boot = {
 	.name = "measure boot",
 	.arguments =
-		BOOT_FILES_ARGUMENTS " [--firmware FILE --vcpus N --cpu F,M,S] [--pcr N=HEX]... "
-				     "[--bank NAMES] [--policy [--application NAME]|--json]",
+		BOOT_FILES_ARGUMENTS " [--firmware FILE --vcpus N --cpu F,M,S] "
+				     "[--tdx-firmware FILE] [--pcr N=HEX]... [--bank NAMES] "
+				     "[--policy [--application NAME]|--json]",
 	.summary = "Predict the PCRs of a boot from the files that will be booted",
 	.options = "PCR 4, 9 and 11 as OVMF, Linux' EFI stub and the stub of systemd 252 extend "
 		   "them. With PCR 0\nto 9 known, also IMA's boot_aggregate.\n\n" BOOT_FILES_HELP
@@ -301,6 +324,9 @@ const struct command command_measure_boot = {
 		   "      --cpu F,M,S       family, model and stepping that they have (-cpu): "
 		   "25,1,1 is\n"
 		   "                        EPYC-Milan, 25,17,0 EPYC-Genoa\n"
+		   "      --tdx-firmware FILE\n"
+		   "                        for TDX the MRTD of a machine that QEMU builds of "
+		   "this OVMF\n"
 		   "      --bank NAMES      of the PCRs: sha256 (the default), sha384, sha512, "
 		   "sha1; with commas\n"
 		   "  -p, --policy          print a policy to start from\n"

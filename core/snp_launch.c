@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PAGE	     4096u
-#define GUID_SIZE    16
-#define ENTRY_HEADER (GUID_SIZE + 2) /* behind an entry's data: its size, then its name */
-#define TABLE_END    32		     /* bytes between the table and the file's end */
+#include "ovmf_table.h"
+
+#define PAGE	     OVMF_PAGE
+#define GUID_SIZE    OVMF_GUID
 #define BSP_RESET_AT 0xfffffff0u
 #define FOUR_GIB     0x100000000ull
 
@@ -24,8 +24,6 @@ enum page_type {
 #define VMSA_ADDRESS 0xfffffffff000ull
 
 /* edk2, OvmfPkg/ResetVector/Ia16/ResetVectorVtf0.asm; in the order of their bytes. */
-static const uint8_t table_footer[GUID_SIZE] = { 0xde, 0x82, 0xb5, 0x96, 0xb2, 0x1f, 0xf7, 0x45,
-						 0xba, 0xea, 0xa3, 0x66, 0xc5, 0x5a, 0x08, 0x2d };
 static const uint8_t hashes_entry[GUID_SIZE] = { 0x1f, 0x37, 0x55, 0x72, 0x3b, 0x3a, 0x04, 0x4b,
 						 0x92, 0x7b, 0x1d, 0xa6, 0xef, 0xa8, 0xd4, 0x54 };
 static const uint8_t reset_entry[GUID_SIZE] = { 0xde, 0x71, 0xf7, 0x00, 0x7e, 0x1a, 0xcb, 0x4f,
@@ -54,40 +52,11 @@ static int bad(const char **ret_why, const char *why)
 	return -EBADMSG;
 }
 
-static int part(struct view file, size_t offset, size_t len, struct view *ret)
-{
-	struct reader r = reader_of(file);
-	struct view before;
-	int e = read_view(&r, offset, &before);
-
-	return e < 0 ? e : read_view(&r, len, ret);
-}
-
 static int u32_of(struct view v, uint32_t *ret)
 {
 	struct reader r = reader_of(v);
 
 	return read_le32(&r, ret);
-}
-
-/* The last entry of a table: its data, its name, and the table before it. 0: there is none more. */
-static int last_entry(struct view *table, struct view *ret_data, struct view *ret_name)
-{
-	struct view header;
-	struct reader r;
-	uint16_t size;
-
-	if (table->len < ENTRY_HEADER)
-		return 0;
-	if (part(*table, table->len - ENTRY_HEADER, ENTRY_HEADER, &header) < 0)
-		return -EBADMSG;
-	r = reader_of(header);
-	if (read_le16(&r, &size) < 0 || read_view(&r, GUID_SIZE, ret_name) < 0 ||
-	    size < ENTRY_HEADER || size > table->len ||
-	    part(*table, table->len - size, size - (size_t)ENTRY_HEADER, ret_data) < 0 ||
-	    part(*table, 0, table->len - size, table) < 0)
-		return -EBADMSG;
-	return 1;
 }
 
 static int read_section(struct reader *r, struct snp_section *ret)
@@ -109,12 +78,11 @@ static int read_section(struct reader *r, struct snp_section *ret)
 
 static int read_metadata(struct snp_firmware *f, struct view entry, const char **ret_why)
 {
-	uint32_t from_end, size, version, n;
+	uint32_t size, version, n;
 	struct reader r;
 	struct view v;
 
-	if (u32_of(entry, &from_end) < 0 || from_end > f->image.len ||
-	    part(f->image, f->image.len - from_end, from_end, &v) < 0)
+	if (ovmf_before_end(f->image, entry, &v) < 0)
 		return bad(ret_why, "its SEV metadata are not within it");
 	r = reader_of(v);
 	if (read_view(&r, 4, &v) < 0 || !view_is(v, "ASEV") || read_le32(&r, &size) < 0 ||
@@ -155,13 +123,9 @@ int snp_firmware_parse(struct view image, struct snp_firmware *ret, const char *
 	}
 	if (image.len == 0 || image.len % PAGE)
 		return bad(ret_why, "the firmware is no whole pages");
-	/* The table's own entry is its last, and its size that of all. */
-	if (part(image, 0, image.len - TABLE_END, &table) < 0 ||
-	    last_entry(&table, &data, &name) != 1 ||
-	    !view_equal(name, view_of(table_footer, GUID_SIZE)))
+	if (ovmf_table(image, &table) < 0)
 		return bad(ret_why, "the firmware has no table at its end: no OVMF");
-	table = data;
-	while ((r = last_entry(&table, &data, &name)) == 1) {
+	while ((r = ovmf_table_last(&table, &data, &name)) == 1) {
 		r = take_entry(&f, name, data, ret_why);
 		if (r < 0)
 			return r;

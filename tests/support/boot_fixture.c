@@ -160,3 +160,43 @@ void boot_fixture_firmware(const struct snp_section *sections, size_t n, struct 
 		boot_fixture_put_le32(ret, at + 24 + i * 12, sections[i].kind);
 	}
 }
+
+void boot_fixture_tdx_firmware(const struct tdx_section *sections, size_t n, struct bytes *ret)
+{
+	static const uint8_t metadata[] = { 0x00, 0x04, 0, 0 }, reset[] = { 4, 0xb0, 0x80, 0 };
+	size_t end, at, table;
+
+	*ret = BYTES_INIT(IMAGE_MAX);
+	for (size_t i = 0; i < 4; i++)
+		append_zeros(ret, 1024);
+	for (size_t i = 0; i < ret->len; i++)
+		ret->data[i] = (uint8_t)(i * 7 % 251);
+	table = ret->len - 32;
+	end = table - 18;
+	end = put_entry(ret, end, "de71f7007e1acb4f890e68c77e2fb44e", reset, sizeof(reset));
+	if (n > 0)
+		end = put_entry(ret, end, "35657ae44a989847865e4685a7bf8ec2", metadata,
+				sizeof(metadata));
+	put_entry(ret, table, "de82b596b21ff745baeaa366c55a082d", ret->data, 0);
+	boot_fixture_put_le16(ret, table - 18, (uint16_t)(table - end));
+	if (n == 0)
+		return;
+	at = ret->len - BOOT_FIXTURE_FIRMWARE_METADATA;
+	memcpy(ret->data + at, "TDVF", 4);
+	boot_fixture_put_le32(ret, at + 4, (uint32_t)(16 + n * 32));
+	boot_fixture_put_le32(ret, at + 8, 1);
+	boot_fixture_put_le32(ret, at + 12, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		const struct tdx_section *s = &sections[i];
+		size_t to = at + 16 + i * 32;
+
+		boot_fixture_put_le32(ret, to, s->offset);
+		boot_fixture_put_le32(ret, to + 4, s->size);
+		boot_fixture_put_le32(ret, to + 8, (uint32_t)s->address);
+		boot_fixture_put_le32(ret, to + 12, (uint32_t)(s->address >> 32));
+		boot_fixture_put_le32(ret, to + 16, (uint32_t)s->memory);
+		boot_fixture_put_le32(ret, to + 20, (uint32_t)(s->memory >> 32));
+		boot_fixture_put_le32(ret, to + 24, s->kind);
+		boot_fixture_put_le32(ret, to + 28, s->attributes);
+	}
+}

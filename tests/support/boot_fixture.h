@@ -4,6 +4,7 @@
 
 #include "bytes.h"
 #include "snp_launch.h"
+#include "tdx_launch.h"
 
 /* Files to boot, made byte by byte: PE images, a kernel, a unified kernel image. */
 
@@ -48,6 +49,12 @@ void boot_fixture_unified(const char *command_line, struct view initrd, struct v
 #define BOOT_FIXTURE_FIRMWARE_ENTRY    (32 + 18 + 18) /* size of the entry before the last */
 #define BOOT_FIXTURE_FIRMWARE_METADATA 0x400	      /* before the end */
 void boot_fixture_firmware(const struct snp_section *sections, size_t n, struct bytes *ret);
+
+/*
+ * The same for TDX: a page of which byte i is i * 7 % 251 where neither the table is nor the
+ * metadata, and that has no metadata without sections.
+ */
+void boot_fixture_tdx_firmware(const struct tdx_section *sections, size_t n, struct bytes *ret);
 
 void boot_fixture_put_le16(struct bytes *b, size_t at, uint16_t v);
 void boot_fixture_put_le32(struct bytes *b, size_t at, uint32_t v);

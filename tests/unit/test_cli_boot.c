@@ -28,6 +28,7 @@
 #define SEAL	"seal", "boot", "--uki", "uki"
 
 #define LAUNCH "--firmware", "firmware", "--vcpus", "2", "--cpu", "25,1,1"
+#define TDX    "--tdx-firmware", "tdx-firmware"
 
 static char directory[] = P_tmpdir "/assay-test-boot-XXXXXX";
 
@@ -51,6 +52,11 @@ static const struct snp_section launch_sections[] = {
 	{ 0x80f000, 0x1000, SNP_SECTION_KERNEL_HASHES },
 };
 
+static const struct tdx_section tdx_sections[] = {
+	{ 0, 0x1000, 0xfffff000, 0x1000, TDX_SECTION_CODE, TDX_SECTION_EXTEND },
+	{ 0, 0, 0x809000, 0x2000, TDX_SECTION_HOB, 0 },
+};
+
 static int start(void **state)
 {
 	struct boot_section sections[BOOT_FIXTURE_UNIFIED];
@@ -72,6 +78,9 @@ static int start(void **state)
 	write_file("firmware", bytes_view(&firmware));
 	boot_fixture_firmware(launch_sections, 3, &image);
 	write_file("no-hashes", bytes_view(&image));
+	bytes_done(&image);
+	boot_fixture_tdx_firmware(tdx_sections, ARRAY_LEN(tdx_sections), &image);
+	write_file("tdx-firmware", bytes_view(&image));
 	bytes_done(&kernel);
 	bytes_done(&image);
 	bytes_done(&firmware);
@@ -230,6 +239,36 @@ static void a_launch_is_measured(void **state)
 	bytes_done(&kernel);
 }
 
+/* The same of MRTD, also beside SEV-SNP. */
+static void mrtd_is_measured(void **state)
+{
+	struct bytes image = command_file("tdx-firmware"), text;
+	char hex[DIGEST_HEX_MAX], *error = NULL;
+	struct policy *p = NULL;
+	struct tdx_firmware f;
+	const char *why;
+	struct digest d;
+
+	assert_int_equal(tdx_firmware_parse(bytes_view(&image), &f, &why), 0);
+	assert_int_equal(tdx_firmware_mrtd(&f, &d), 0);
+	digest_hex(&d, hex);
+	assert_int_equal(RUN(UNIFIED, TDX), 0);
+	assert_true(command_file_has("out", hex));
+	assert_int_equal(RUN(UNIFIED, TDX, "--json"), 0);
+	assert_true(command_file_has("out", hex));
+	assert_false(command_file_has("out", "sev_snp"));
+	assert_int_equal(RUN(UNIFIED, TDX, LAUNCH, "--policy"), 0);
+	assert_true(command_file_has("out", hex));
+	text = command_file("out");
+	if (policy_parse(bytes_view(&text), "out", &p, &error) != 0)
+		fail_msg("%s", error);
+	assert_true(policy_allows_platform(p, "tdx"));
+	assert_true(policy_allows_platform(p, "sev-snp"));
+	policy_free(p);
+	bytes_done(&text);
+	bytes_done(&image);
+}
+
 static const struct {
 	const char *what;
 	const char *args[COMMAND_ARGS_MAX];
@@ -279,6 +318,8 @@ static const struct {
 	  { DIRECT, "--firmware", "no-hashes", "--vcpus", "1", "--cpu", "25,1,1" },
 	  2,
 	  "no place for a kernel" },
+	{ "no firmware for TDX", { UNIFIED, "--tdx-firmware", "firmware" }, 3, "not made for TDX" },
+	{ "firmware that is absent", { UNIFIED, "--tdx-firmware", "absent" }, 3, "absent: No such" },
 	{ "sealing no key", { SEAL, "-o", "x" }, 2, "which key" },
 	{ "sealing to nowhere", { SEAL, "--key", "key" }, 2, "where does it go?" },
 	{ "sealing what is not there",
@@ -372,6 +413,7 @@ int main(void)
 		cmocka_unit_test(memory_decides_pcr_4),
 		cmocka_unit_test(all_below_ten_give_the_aggregate),
 		cmocka_unit_test(a_launch_is_measured),
+		cmocka_unit_test(mrtd_is_measured),
 		cmocka_unit_test(wrong_use_is_named),
 		cmocka_unit_test(a_key_goes_round),
 	};
