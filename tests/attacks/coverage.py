@@ -10,6 +10,8 @@ def cell(text):
 
 def outcome(r):
     """What a row of the table says of a result."""
+    if r.state == "skipped":
+        return f"not run: {r.why}"
     if r.state != "found":
         return f"**{r.state}**: {r.why[:200]}"
     if r.denied:
@@ -44,7 +46,7 @@ def counted(one):
     count = {sort: sum(row["sort"] == sort for row in rows)
              for sort in ("found", "denied", "prevented", "skipped", "failed")}
     words = [("found", "found"), ("denied", "denied by the guard"),
-             ("prevented", "prevented by the kernel"), ("skipped", "skipped"),
+             ("prevented", "prevented by the kernel"), ("skipped", "not run"),
              ("failed", "**failed**")]
     said = ", ".join(f"{count[sort]} {text}" for sort, text in words if count[sort])
     return (f"Run on {one['date']}, kernel `{one['kernel']}`: of {len(rows)} attacks (of "

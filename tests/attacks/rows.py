@@ -36,9 +36,18 @@ class Row:
         self.hooks = more.pop("hooks", "default")  # of assayd's configuration
         # The kernel does not let it happen: what the attack says then. Nothing is to be reported.
         self.prevented = more.pop("prevented", None)
+        # (path, why not where there is none): what the kernel or the machine must have.
+        self.needs = more.pop("needs", None)
         self.must_say = more.pop("must_say", None)  # of the driver: that this row fails, saying so
         if more:
             raise TypeError(f"{identity}: {more}")
+
+    @property
+    def missing(self):
+        """Why the row cannot run here; "" if it can."""
+        if self.target.missing():
+            return f"not installed: {', '.join(self.target.missing())}"
+        return self.needs[1] if self.needs and not os.path.exists(self.needs[0]) else ""
 
     @property
     def name(self):
@@ -596,6 +605,35 @@ row("K06", "address space no longer at random", Target,
     policy={"machine": {"sysctl": {"kernel.randomize_va_space": {"min": "2"}}}}, alone=True)
 
 
+# A module that nothing needs; tests/lab puts it into its machine.
+MODULE = "/opt/assay/dummy.ko"
+
+
+def load_module(app, decisive):
+    if decisive:
+        run("insmod", MODULE)
+        app.undo.append(lambda: run("rmmod", "dummy"))
+
+
+PROBES = "/sys/kernel/tracing/kprobe_events"
+
+
+def set_probe(app, decisive):
+    with open(PROBES, "a") as f:
+        if decisive:
+            f.write("p:assay_test/opened do_sys_openat2\n")
+    if decisive:
+        app.undo.append(lambda: write_file(PROBES, "-:assay_test/opened\n"))
+
+
+row("K01", "module loaded", Target, load_module, ("dynamic.machine.modules", r"before"),
+    policy={"machine": {"modules": "unchanged"}}, alone=True,
+    needs=(MODULE, "no module at hand that may be loaded here"))
+row("K04", "kprobe set", Target, set_probe, ("dynamic.machine.probes", r"assay_test"),
+    policy={"machine": {"probes": "deny"}}, alone=True,
+    needs=(PROBES, "this kernel has no kprobes"))
+
+
 def assayd(app):
     return app.lab.assayd.pid
 
@@ -633,14 +671,14 @@ NOT_COVERED.update({
     "A13": ("write into a just-in-time compiler's pages", "a write from outside is M01; one from "
             "inside is what the compiler does"),
     "A15": ("hot patching", "the same steps as M01 and M07"),
-    "K01": ("module loaded", "this kernel loads no modules"),
-    "K02": ("kexec", "this kernel has none"),
-    "K04": ("ftrace, kprobe or livepatch hook", "this kernel has no kprobes, ftrace or livepatch"),
+    "K02": ("kexec", "the first kernel has none; in the second machine no attack program yet"),
+    "K04 (2)": ("ftrace or livepatch hook", "the first kernel has neither; no attack program yet"),
     "K05": ("system call table", "not possible without reading kernel memory"),
     "K09 (2)": ("a process taken out of assayd's table of followed ones",
                 "the table has to stay writable for assayd. Refused today, but only because rules on "
                 "processes could then not be checked: the tampering has no name"),
-    "K14": ("CPU hotplug", "this machine's CPUs cannot be switched off"),
+    "K14": ("CPU hotplug", "the first machine's CPUs cannot be switched off; no attack program yet; "
+            "rule machine.cpus"),
     "K16": ("attacked before assayd starts", "assayd starts the application; static reference "
             "values decide (tests/flow, file_changed_before_start)"),
     "L07": ("upper layer of an overlay edited", "no attack program yet"),
@@ -656,8 +694,9 @@ NOT_COVERED.update({
             "that unmaps itself first runs from memory, which is M14"),
     "N07": ("nft, tc, XDP redirect", "no attack program yet; programs are T08 and K03"),
     "N11": ("old data put back", "no property of a running program: needs counters outside"),
-    "T09": ("swap read", "this machine has no swap; rule machine.swap"),
-    "T13": ("kernel memory read", "this kernel has neither /dev/mem nor /proc/kcore"),
+    "T09": ("swap read", "neither machine has swap; rule machine.swap"),
+    "T13": ("kernel memory read", "the first kernel has neither /dev/mem nor /proc/kcore; no attack "
+            "program yet"),
     "X06": ("binfmt_misc", "would change how the whole machine executes programs"),
     "X09": ("credentials by kernel exploit", "needs an exploit; the state compared is X08's"),
     "X13": ("PID used again", "a process is known by pidfd and start time, not by its number; "

@@ -244,10 +244,9 @@ def main():
     for row in catalogue.ROWS:
         if args.names and not any(n == row.id or n in row.name for n in args.names):
             continue
-        missing = row.target.missing()
-        if missing or (row.etc and no_etc):
-            results.append(Result(row, "skipped", no_etc if not missing else
-                                  f"not installed: {', '.join(missing)}"))
+        missing = row.missing or (no_etc if row.etc else "")
+        if missing:
+            results.append(Result(row, "skipped", missing))
             print(f"[skipped] attacks.{row.name}: {results[-1].why}", flush=True)
         else:
             chosen.append(row)

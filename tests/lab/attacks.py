@@ -19,13 +19,14 @@ PAYLOADS = ["attack_payload.so", "attack_payload_changed.so"]
 # What the root, which has no modules, would load when it is needed.
 MODULES = ["virtio_pci", "virtio_blk", "ext4", "overlay", "inet_diag", "tcp_diag", "udp_diag",
            "raw_diag", "unix_diag", "netlink_diag", "af_packet_diag", "netconsole"]
+GIVEN = "dummy"  # a module for an attack to load: rows.py
 LIMIT = 3 * 3600  # seconds
 PATIENCE = 10  # how much slower than a machine the emulated one may be
 MEMORY = 3072
 SCENE = 8  # applications at once: to start many takes an emulated machine long
 
 
-def root(directory, work, build, arguments):
+def root(directory, work, build, kernel, arguments):
     """The disk's image; directory is the caller's to remove."""
     tree = debian.Tree(os.path.join(directory, "root"), work, PACKAGES)
     for name in PROGRAMS:
@@ -34,6 +35,7 @@ def root(directory, work, build, arguments):
         tree.add(os.path.join(build, "lib", name), f"/opt/assay/build/lib/{name}")
     for folder in ("attacks", "support", "lab"):
         shutil.copytree(os.path.join(SOURCE, "tests", folder), tree.path(f"/opt/assay/tests/{folder}"))
+    tree.add(kernel.modules([GIVEN])[-1], f"/opt/assay/{GIVEN}.ko")
     tree.write("/opt/assay/arguments", " ".join(arguments) + "\n")
     tree.write("/etc/hosts", "127.0.0.1 localhost machine\n")
     subprocess.run(["/usr/sbin/ldconfig", "-r", tree.root], check=True)
@@ -44,7 +46,7 @@ def boot(kernel, work, build, rows=(), limit=LIMIT, patience=PATIENCE):
     """One run: its Machine."""
     arguments = ["--protect", "--patience", str(patience), "--scene", str(SCENE), *rows]
     with tempfile.TemporaryDirectory(prefix="assay-machine-", dir=work) as directory:
-        disk = root(directory, work, build, arguments)
+        disk = root(directory, work, build, kernel, arguments)
         with Initramfs(init="attacks-init") as image:
             image.modules(kernel, MODULES)
             packed = image.pack(directory)
