@@ -124,10 +124,10 @@ def add_assayd(image, build, work):
 
 def run_guard(args, results, work):
     """Programs of tests/bpf and assayd itself in a machine without firmware and TPM."""
-    kernel = Kernel(work)
     wanted = [p for p in PROGRAMS + [ASSAYD] if chosen(args, p)]
     if not wanted:
         return
+    kernel = Kernel(work)
     with Initramfs() as image:
         lines = []
         for name in wanted:
