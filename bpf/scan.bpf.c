@@ -568,7 +568,7 @@ static bool read_proc(struct file *file, struct inode *inode, struct scan_descri
 
 	if (n == 6 && same_name(text, "kcore", 5)) {
 		d->kind = SCAN_KERNEL_IMAGE;
-		return !d->foreign;
+		return 1;
 	}
 	if (n != 4 || !same_name(text, "mem", 3))
 		return 0;
@@ -629,15 +629,18 @@ static bool look_at(struct file *file, struct scan_descriptor *d, char *text)
 		return read_proc(file, inode, d, text);
 	if (type == S_IFREG)
 		return read_regular(file, inode, magic, mode, d, text);
-	if (d->foreign || (type != S_IFCHR && type != S_IFBLK))
+	if (type != S_IFCHR && (d->foreign || type != S_IFBLK))
 		return 0;
 	device = BPF_CORE_READ(inode, i_rdev);
 	d->device = device;
 	d->kind = type == S_IFCHR ? SCAN_CHARACTER : SCAN_BLOCK;
-	/* Of /dev/mem's driver: mem 1, kmem 2, port 4; null, zero and random are harmless. */
+	/*
+	 * Of /dev/mem's driver: mem 1, kmem 2, which have everyone's memory, and port 4, which does
+	 * not; null, zero and random are harmless.
+	 */
 	return type == S_IFBLK || (device >> 20 == MEM_MAJOR &&
 				   ((device & 0xfffff) == 1 || (device & 0xfffff) == 2 ||
-				    (device & 0xfffff) == 4));
+				    ((device & 0xfffff) == 4 && !d->foreign)));
 }
 
 /*

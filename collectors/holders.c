@@ -123,6 +123,15 @@ static int socket_detail(struct looking *x, const struct scan_descriptor *d, con
 	return 0;
 }
 
+/* What has the memory of all of the machine in it. */
+static int whole_memory(const struct looking *x, const struct scan_descriptor *d, char **ret)
+{
+	if (d->kind == SCAN_KERNEL_IMAGE)
+		return mi_text(x->mi, "/proc/kcore", ret);
+	return mi_printf(x->mi, ret, "the device %u:%u of memory", MEMORY_MAJOR,
+			 (unsigned int)(d->device & 0xfffff));
+}
+
 static int describe(struct looking *x, const struct descriptor_notable *one, const char **ret_kind,
 		    char **ret)
 {
@@ -142,12 +151,9 @@ static int describe(struct looking *x, const struct descriptor_notable *one, con
 		*ret_kind = "deleted_program";
 		return text_of(x, one, ret);
 	case SCAN_CHARACTER:
-		*ret_kind = "kernel_memory";
-		return mi_printf(x->mi, ret, "the device %u:%u of memory", MEMORY_MAJOR,
-				 (unsigned int)(d->device & 0xfffff));
 	case SCAN_KERNEL_IMAGE:
 		*ret_kind = "kernel_memory";
-		return mi_text(x->mi, "/proc/kcore", ret);
+		return whole_memory(x, d, ret);
 	case SCAN_BLOCK:
 		*ret_kind = "block_device";
 		return mi_printf(x->mi, ret, "the block device %u:%u%s",
@@ -277,6 +283,10 @@ static int describe_foreign(struct looking *x, const struct scan_descriptor *d,
 	if (d->kind == SCAN_PROCESS_MEMORY) {
 		*ret_kind = "memory";
 		return mi_text(x->mi, "the memory", ret);
+	}
+	if (d->kind == SCAN_KERNEL_IMAGE || d->kind == SCAN_CHARACTER) {
+		*ret_kind = "memory";
+		return whole_memory(x, d, ret);
 	}
 	if (d->kind == SCAN_PERF_EVENT) {
 		*ret_kind = "trace";

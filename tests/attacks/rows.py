@@ -125,6 +125,9 @@ row("M20", "text written through io_uring", Nginx, outside("text-uring"), CODE_M
 row("M21", "text patched through 32-bit system calls", Target, inside("patch-compat"),
     CODE_MODIFIED)
 
+row("M25", "library taken out of the loader's list", Target, inside("hide"),
+    ("dynamic.code.loader_list", r"libc\.so"))
+
 # The driver itself: it must fail where nothing was done, where the name is another one, and where
 # the control is an attack already.
 
@@ -217,6 +220,20 @@ for identity, title, attack in (("L04", "library overwritten in place", overwrit
         ("dynamic.code.deleted", r"plugin\.so") if identity == "L05" else
         ("dynamic.code.files", r"plugin\.so"), ("dynamic.kernel.file_changed", r"plugin\.so"),
         files=plugin, setup=load_plugin)
+
+
+def overwrite_and_date_back(app, decisive):
+    """Its size is the same, and its time of change is as before."""
+    st = os.stat(app.plugin)
+    overwrite(app, decisive)
+    if decisive:
+        os.truncate(app.plugin, st.st_size)
+        os.utime(app.plugin, ns=(st.st_atime_ns, st.st_mtime_ns))
+
+
+row("L14", "library overwritten, its times set back", Target, overwrite_and_date_back, PLUGIN,
+    ("dynamic.code.files", r"plugin\.so"), ("dynamic.kernel.file_changed", r"plugin\.so"),
+    files=plugin, setup=load_plugin)
 
 
 def gdb(*commands, pid=None):
@@ -455,6 +472,17 @@ row("T07", "sampled by perf with its stack", Redis, outside("sampling"),
 row("T07", "sampled by perf with its stack", Node, outside("sampling"),
     ("dynamic.kernel.foreign_access", r"perf"), hooks="full")
 row("T11", "checkpoint", Redis, outside("checkpoint"), FOREIGN)
+def open_kernel_memory(app, decisive):
+    with open(KERNEL_MEMORY if decisive else "/proc/version", "rb") as f:
+        f.read(64)
+        held = os.dup(f.fileno())
+    app.undo.append(lambda: os.close(held))
+
+
+KERNEL_MEMORY = "/proc/kcore"
+row("T13", "kernel memory read", Redis, open_kernel_memory,
+    ("dynamic.descriptors.foreign_memory", r"/proc/kcore"), alone=True,
+    needs=(KERNEL_MEMORY, "this kernel has neither /dev/mem nor /proc/kcore"))
 row("T12", "packets of the machine captured", Redis, outside("packets"),
     ("dynamic.descriptors.foreign_packets", r"attack_attacker"), alone=True)
 row("T15", "memory read by a process of the same user", Redis, outside("memory", uid=65534),
@@ -531,18 +559,23 @@ row("N09", "certificate swapped", Nginx, swap_certificate,
     ("dynamic.static_files.unchanged", r"cert\.pem"))
 
 
-def hosts(app):
-    app.target.files.append("/etc/hosts")
-
-
-def change_hosts(app, decisive):
+def append_to(path, line):
     """/etc is a copy of its own for this run, see run.py."""
-    with open("/etc/hosts" if decisive else var("hosts")(app), "a") as f:
-        f.write("127.0.0.1 license.example\n")
+    def attack(app, decisive):
+        with open(path if decisive else var(os.path.basename(path))(app), "a") as f:
+            f.write(line)
+    return attack
 
 
-row("N08", "/etc/hosts changed", Target, change_hosts,
-    ("dynamic.static_files.unchanged", r"/etc/hosts"), files=hosts, etc=True)
+def with_file(path):
+    return lambda app: app.target.files.append(path)
+
+
+row("N08", "/etc/hosts changed", Target, append_to("/etc/hosts", "127.0.0.1 license.example\n"),
+    ("dynamic.static_files.unchanged", r"/etc/hosts"), files=with_file("/etc/hosts"), etc=True)
+row("L11", "/etc/nsswitch.conf changed", Target, append_to("/etc/nsswitch.conf", "aliases: files\n"),
+    ("dynamic.static_files.unchanged", r"/etc/nsswitch\.conf"),
+    files=with_file("/etc/nsswitch.conf"), etc=True)
 
 
 def global_preload(app, decisive):
@@ -690,21 +723,16 @@ NOT_COVERED.update({
     "K16": ("attacked before assayd starts", "assayd starts the application; static reference "
             "values decide (tests/flow, file_changed_before_start)"),
     "L07": ("upper layer of an overlay edited", "no attack program yet"),
-    "L11": ("NSS, PAM, provider configuration", "no attack program yet; what is loaded is L08 or A08"),
     "L12": ("page cache written without a trace", "needs a kernel with CVE-2022-0847"),
     "L13": ("raw block device written", "would damage the file system that it runs on"),
-    "L14": ("timestomp", "times are not believed; no attack program yet"),
     "L18": ("FUSE answers differ", "tests/bpf attacks code on FUSE"),
     "M24": ("code reuse, data only", "no new code, no foreign access: out of reach by definition"),
-    "M25": ("loader lists changed", "no attack program yet; rule code.loader_list"),
     "M26": ("handler tables", "best effort: no rule"),
     "M28": ("PR_SET_MM, exe_file", "the kernel refuses it while the old program is mapped; a process "
             "that unmaps itself first runs from memory, which is M14"),
     "N07": ("nft, tc, XDP redirect", "no attack program yet; programs are T08 and K03"),
     "N11": ("old data put back", "no property of a running program: needs counters outside"),
     "T09": ("swap read", "neither machine has swap; rule machine.swap"),
-    "T13": ("kernel memory read", "the first kernel has neither /dev/mem nor /proc/kcore; no attack "
-            "program yet"),
     "X06": ("binfmt_misc", "would change how the whole machine executes programs"),
     "X09": ("credentials by kernel exploit", "needs an exploit; the state compared is X08's"),
     "X13": ("PID used again", "a process is known by pidfd and start time, not by its number; "

@@ -229,6 +229,25 @@ static int load(bool decisive, const char *argument)
 	return !decisive || dlopen(argument, RTLD_NOW) ? 0 : -ENOENT;
 }
 
+/* M25: takes the C library out of the loader's list, by which debuggers and unwinders go. */
+static int hide(bool decisive, const char *argument)
+{
+	struct link_map *m = NULL;
+
+	if (dlinfo(dlopen(NULL, RTLD_NOW), RTLD_DI_LINKMAP, &m) < 0)
+		return -ENOENT;
+	while (m && !strstr(m->l_name, "/libc.so."))
+		m = m->l_next;
+	if (!m || !m->l_prev)
+		return -ENOENT;
+	if (!decisive)
+		return 0;
+	m->l_prev->l_next = m->l_next;
+	if (m->l_next)
+		m->l_next->l_prev = m->l_prev;
+	return 0;
+}
+
 const struct verb memory_verbs[] = {
 	{ "import", import_slot },
 	{ "patch", patch },
@@ -238,5 +257,6 @@ const struct verb memory_verbs[] = {
 	{ "anonymous", anonymous },
 	{ "patch-compat", patch_compat },
 	{ "load", load },
+	{ "hide", hide },
 	{ NULL, NULL },
 };
