@@ -578,6 +578,26 @@ row("L11", "/etc/nsswitch.conf changed", Target, append_to("/etc/nsswitch.conf",
     files=with_file("/etc/nsswitch.conf"), etc=True)
 
 
+LAYERED = "/etc/assay-layered"
+
+
+def layered(app):
+    """A file in the upper layer of /etc, which is an overlay of this run's own."""
+    write_file(LAYERED, "one\n")
+    app.target.files.append(LAYERED)
+
+
+def edit_below(app, decisive):
+    with open("/proc/self/mountinfo") as f:
+        upper = re.search(r" /etc .*\bupperdir=([^, \n]+)", f.read())[1]
+    if decisive:
+        write_file(os.path.join(upper, os.path.basename(LAYERED)), "two\n")
+
+
+row("L07", "upper layer of an overlay edited", Target, edit_below,
+    ("dynamic.static_files.unchanged", r"assay-layered"), files=layered, etc=True)
+
+
 def global_preload(app, decisive):
     library = copy(os.path.join(app.lab.payloads, "attack_payload.so"), var("global.so")(app))
     try:
@@ -722,7 +742,6 @@ NOT_COVERED.update({
             "rule machine.cpus"),
     "K16": ("attacked before assayd starts", "assayd starts the application; static reference "
             "values decide (tests/flow, file_changed_before_start)"),
-    "L07": ("upper layer of an overlay edited", "no attack program yet"),
     "L12": ("page cache written without a trace", "needs a kernel with CVE-2022-0847"),
     "L13": ("raw block device written", "would damage the file system that it runs on"),
     "L18": ("FUSE answers differ", "tests/bpf attacks code on FUSE"),
