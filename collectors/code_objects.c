@@ -589,7 +589,9 @@ int code_objects_again(struct code_objects *x, pid_t pid)
 	for (size_t i = 0; i < p->n_objects; i++) {
 		struct code_known *k = &p->objects[i];
 
-		if (k->protected && k->then_node == x->node)
+		/* Whoever loads without end does not put it off for ever. */
+		if (k->protected && k->then_node == x->node &&
+		    x->now_ns - k->first_ns <= CODE_PENDING_NS)
 			k->protected = false;
 	}
 	return code_relro_unshare(x, p);
