@@ -631,7 +631,7 @@ static bool look_at(struct file *file, struct scan_descriptor *d, char *text)
 		return read_regular(file, inode, magic, mode, d, text);
 	if (type != S_IFCHR && (d->foreign || type != S_IFBLK))
 		return 0;
-	device = BPF_CORE_READ(inode, i_rdev);
+	device = inode->i_rdev;
 	d->device = device;
 	d->kind = type == S_IFCHR ? SCAN_CHARACTER : SCAN_BLOCK;
 	/*
