@@ -85,7 +85,8 @@ static int predict_direct(const struct boot_files *f, enum hash_alg bank, struct
 {
 	CLEANUP(bytes_cleanup) struct bytes kernel = BYTES_INIT(0), initrd = BYTES_INIT(0);
 	struct boot_direct in = { .command_line = f->cmdline,
-				  .memory_mib = (uint32_t)f->memory_mib };
+				  .memory_mib = (uint32_t)f->memory_mib,
+				  .kernel_unchanged = f->kernel_unchanged };
 	const char *why = NULL;
 	int r;
 

@@ -51,6 +51,7 @@ enum {
 struct boot_files {
 	const char *kernel, *initrd, *cmdline, *uki; /* lent from argv */
 	uint64_t memory_mib;
+	bool kernel_unchanged; /* see struct boot_direct */
 	bool secure_boot;
 	size_t n_given;
 	const char *given[BOOT_FILES_GIVEN_MAX]; /* "7=HEX" */

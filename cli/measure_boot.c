@@ -22,10 +22,12 @@ struct request {
 	bool policy, json;
 };
 
-/* What was predicted of the reports of a TEE, apart from the banks; "": it was not asked for. */
+/* What was predicted of the reports of a TEE, apart from the banks. snp "": it was not asked for.
+ */
 struct launch {
 	char snp[DIGEST_HEX_MAX]; /* the launch digest */
-	char tdx[DIGEST_HEX_MAX]; /* MRTD */
+	bool has_tdx;
+	struct tdx_boot tdx;
 };
 
 /* What was predicted for one bank. */
@@ -70,6 +72,30 @@ static void print_text(const struct request *q, const struct prediction *p)
 		       digest_hex(&p->aggregate, hex));
 }
 
+static void print_tdx(const struct tdx_boot *t)
+{
+	char hex[DIGEST_HEX_MAX];
+
+	printf("tdx mrtd  %s\n", digest_hex(&t->mrtd, hex));
+	for (size_t i = 0; i < t->n; i++)
+		printf("tdx rtmr1  %s  %s\n", digest_hex(&t->rtmr1[i].value, hex), t->rtmr1[i].of);
+	if (t->has_rtmr2)
+		printf("tdx rtmr2  %s  command line and initrd\n", digest_hex(&t->rtmr2, hex));
+}
+
+static void print_tdx_policy(const struct tdx_boot *t)
+{
+	char hex[DIGEST_HEX_MAX];
+
+	printf("  tdx:\n    mrtd: [%s]\n", digest_hex(&t->mrtd, hex));
+	if (t->n)
+		printf("    rtmr1:\n");
+	for (size_t i = 0; i < t->n; i++)
+		printf("      - %s # %s\n", digest_hex(&t->rtmr1[i].value, hex), t->rtmr1[i].of);
+	if (t->has_rtmr2)
+		printf("    rtmr2: [%s] # command line and initrd\n", digest_hex(&t->rtmr2, hex));
+}
+
 static int print_policy(const struct request *q, const struct prediction *p,
 			const struct launch *launch)
 {
@@ -94,8 +120,8 @@ static int print_policy(const struct request *q, const struct prediction *p,
 	}
 	if (launch->snp[0])
 		printf("  sev-snp:\n    measurement: [%s]\n", launch->snp);
-	if (launch->tdx[0])
-		printf("  tdx:\n    mrtd: [%s]\n", launch->tdx);
+	if (launch->has_tdx)
+		print_tdx_policy(&launch->tdx);
 	return EXIT_GOOD;
 }
 
@@ -123,10 +149,38 @@ static json_t *bank_json(const struct prediction *p)
 	return NULL;
 }
 
-/* {platform: {name: hex}}; nothing where there is no value. */
-static int add_launch(json_t *all, const char *platform, const char *name, const char *hex)
+static json_t *tdx_json(const struct tdx_boot *t)
 {
-	return hex[0] ? json_object_set_new(all, platform, json_pack("{s:s}", name, hex)) : 0;
+	json_t *tdx = json_object(), *rtmr1 = json_array();
+	char hex[DIGEST_HEX_MAX];
+	int r = tdx && rtmr1 ? 0 : -1;
+
+	for (size_t i = 0; i < t->n && r == 0; i++)
+		r = json_array_append_new(rtmr1, json_string(digest_hex(&t->rtmr1[i].value, hex)));
+	if (r == 0)
+		r = json_object_set_new(tdx, "mrtd", json_string(digest_hex(&t->mrtd, hex)));
+	if (r == 0 && t->n)
+		r = json_object_set(tdx, "rtmr1", rtmr1);
+	if (r == 0 && t->has_rtmr2)
+		r = json_object_set_new(tdx, "rtmr2", json_string(digest_hex(&t->rtmr2, hex)));
+	json_decref(rtmr1);
+	if (r == 0)
+		return tdx;
+	json_decref(tdx);
+	return NULL;
+}
+
+/* {platform: {name: hex}} of those that were asked for. */
+static int add_launch(json_t *all, const struct launch *launch)
+{
+	int r = 0;
+
+	if (launch->snp[0])
+		r = json_object_set_new(all, "sev_snp",
+					json_pack("{s:s}", "measurement", launch->snp));
+	if (r == 0 && launch->has_tdx)
+		r = json_object_set_new(all, "tdx", tdx_json(&launch->tdx));
+	return r;
 }
 
 static int print_json(const struct request *q, const struct prediction *p,
@@ -141,8 +195,7 @@ static int print_json(const struct request *q, const struct prediction *p,
 		all = json_pack("{s:s, s:b, s:O}", "boot", q->files.uki ? "uki" : "direct",
 				"secure_boot", (int)q->files.secure_boot, "banks", banks);
 	json_decref(banks);
-	if (all && (add_launch(all, "sev_snp", "measurement", launch->snp) < 0 ||
-		    add_launch(all, "tdx", "mrtd", launch->tdx) < 0)) {
+	if (all && add_launch(all, launch) < 0) {
 		json_decref(all);
 		all = NULL;
 	}
@@ -189,10 +242,10 @@ static int measure_boot(const struct request *q)
 		digest_hex(&measurement, launch.snp);
 	}
 	if (q->tdx_firmware) {
-		status = tdx_boot_mrtd(q->tdx_firmware, &measurement);
+		status = tdx_boot_predict(q->tdx_firmware, &q->files, &launch.tdx);
 		if (status != EXIT_GOOD)
 			return status;
-		digest_hex(&measurement, launch.tdx);
+		launch.has_tdx = true;
 	}
 	if (q->files.kernel && !q->files.memory_mib)
 		terminal_note("PCR 4 is left out: it depends on the machine's --memory");
@@ -204,8 +257,8 @@ static int measure_boot(const struct request *q)
 		print_text(q, &predictions[i]);
 	if (launch.snp[0])
 		printf("sev-snp measurement  %s\n", launch.snp);
-	if (launch.tdx[0])
-		printf("tdx mrtd  %s\n", launch.tdx);
+	if (launch.has_tdx)
+		print_tdx(&launch.tdx);
 	return EXIT_GOOD;
 }
 
@@ -310,10 +363,9 @@ static int run(const struct command *c, int argc, char **argv)
 
 const struct command command_measure_boot = {
 	.name = "measure boot",
-	.arguments =
-		BOOT_FILES_ARGUMENTS " [--firmware FILE --vcpus N --cpu F,M,S] "
-				     "[--tdx-firmware FILE] [--pcr N=HEX]... [--bank NAMES] "
-				     "[--policy [--application NAME]|--json]",
+	.arguments = BOOT_FILES_ARGUMENTS " [--firmware FILE --vcpus N --cpu F,M,S] "
+					  "[--tdx-firmware FILE] [--pcr N=HEX]... [--bank NAMES] "
+					  "[--policy [--application NAME]|--json]",
 	.summary = "Predict the PCRs of a boot from the files that will be booted",
 	.options = "PCR 4, 9 and 11 as OVMF, Linux' EFI stub and the stub of systemd 252 extend "
 		   "them. With PCR 0\nto 9 known, also IMA's boot_aggregate.\n\n" BOOT_FILES_HELP
@@ -326,7 +378,8 @@ const struct command command_measure_boot = {
 		   "                        EPYC-Milan, 25,17,0 EPYC-Genoa\n"
 		   "      --tdx-firmware FILE\n"
 		   "                        for TDX the MRTD of a machine that QEMU builds of "
-		   "this OVMF\n"
+		   "this OVMF,\n"
+		   "                        RTMR1 of one with --kernel, and RTMR2\n"
 		   "      --bank NAMES      of the PCRs: sha256 (the default), sha384, sha512, "
 		   "sha1; with commas\n"
 		   "  -p, --policy          print a policy to start from\n"

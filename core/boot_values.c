@@ -120,8 +120,8 @@ static int check_initrd(struct view initrd, const char **ret_why)
 	return -EMSGSIZE;
 }
 
-static int measure_direct_kernel(struct boot_values *v, const struct boot_direct *in,
-				 const char **ret_why)
+static int measure_changed_kernel(struct boot_values *v, const struct boot_direct *in,
+				  const char **ret_why)
 {
 	uint8_t *loaded;
 	int r;
@@ -135,6 +135,19 @@ static int measure_direct_kernel(struct boot_values *v, const struct boot_direct
 	if (r == 0)
 		r = measure_image(v, view_of(loaded, in->kernel.len), ret_why);
 	free(loaded);
+	return r;
+}
+
+/* Nothing where it is not known what QEMU makes of the kernel. */
+static int measure_direct_kernel(struct boot_values *v, const struct boot_direct *in,
+				 const char **ret_why)
+{
+	int r;
+
+	if (!in->kernel_unchanged && in->memory_mib == 0)
+		return 0;
+	r = in->kernel_unchanged ? measure_image(v, in->kernel, ret_why)
+				 : measure_changed_kernel(v, in, ret_why);
 	return r < 0 ? r : measure_boot_option(v);
 }
 
@@ -158,14 +171,15 @@ int boot_values_direct(const struct boot_direct *in, enum hash_alg alg, struct b
 		*ret_why = "QEMU writes vga= into the kernel: choose the mode in another way";
 		return -EINVAL;
 	}
-	if (in->memory_mib)
-		r = measure_direct_kernel(&v, in, ret_why);
+	r = measure_direct_kernel(&v, in, ret_why);
 	/* OVMF names the initrd to the kernel. */
 	if (r == 0)
 		r = measure_linux(&v, view_text(in->command_line), " initrd=initrd", in->initrd);
 	if (r < 0)
 		return r;
 	v.known |= 1u << BOOT_PCR_UNIFIED; /* nothing measures there: zero */
+	v.direct = true;
+	v.measures_without_tpm = linux_image_measures_without_tpm(in->kernel);
 	*ret = v;
 	return 0;
 }
@@ -272,9 +286,42 @@ int boot_values_unified(struct view image, bool secure_boot, enum hash_alg alg,
 		r = measure_sections(&v, &u.pe, ret_why);
 	if (r == 0)
 		r = measure_linux(&v, u.command_line, "", u.initrd);
+	if (r < 0)
+		return r;
+	v.measures_without_tpm = linux_image_measures_without_tpm(u.kernel);
+	*ret = v;
+	return 0;
+}
+
+int boot_values_rtmr1(const struct boot_values *v, struct digest *ret)
+{
+	static const char *const handing_over[] = { "Exit Boot Services Invocation",
+						    "Exit Boot Services Returned with Success" };
+	struct digest rtmr = v->pcr[BOOT_PCR_IMAGES], d;
+	int r = 0;
+
+	if (v->alg != HASH_SHA384)
+		return -EINVAL;
+	if (!v->direct || !(v->known >> BOOT_PCR_IMAGES & 1))
+		return -ENODATA;
+	for (size_t i = 0; r == 0 && i < ARRAY_LEN(handing_over); i++) {
+		r = digest_of(v->alg, view_text(handing_over[i]), &d);
+		if (r == 0)
+			r = digest_extend(&rtmr, digest_view(&d));
+	}
 	if (r == 0)
-		*ret = v;
+		*ret = rtmr;
 	return r;
+}
+
+int boot_values_rtmr2(const struct boot_values *v, struct digest *ret)
+{
+	if (v->alg != HASH_SHA384)
+		return -EINVAL;
+	if (!v->measures_without_tpm || !(v->known >> BOOT_PCR_LINUX & 1))
+		return -ENODATA;
+	*ret = v->pcr[BOOT_PCR_LINUX];
+	return 0;
 }
 
 int boot_values_aggregate(const struct boot_values *v, struct digest *ret)

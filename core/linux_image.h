@@ -2,6 +2,8 @@
 #ifndef ASSAY_CORE_LINUX_IMAGE_H
 #define ASSAY_CORE_LINUX_IMAGE_H
 
+#include <stdbool.h>
+
 #include "bytes.h"
 
 /* A Linux kernel for x86 (bzImage): Linux, Documentation/arch/x86/boot.rst. */
@@ -11,6 +13,13 @@
  * line and initrd into PCR 9. -EBADMSG; -EMSGSIZE: more than BOOT_KERNEL_MAX; *ret_why.
  */
 MUST_CHECK int linux_image_check(struct view image, const char **ret_why);
+
+/*
+ * Whether the EFI stub of an image that passed the check measures into the registers of a TEE where
+ * there is no TPM: efi_measure_tagged_event of drivers/firmware/efi/libstub, in Linux 6.12 and not
+ * in 6.1.
+ */
+bool linux_image_measures_without_tpm(struct view image);
 
 /*
  * Changes an image that passed the check as QEMU 7.2 (hw/i386/x86.c, x86_load_linux) does on a q35

@@ -32,9 +32,11 @@ struct boot_values {
 	enum hash_alg alg;
 	uint32_t known; /* bitmap of the PCRs that are in pcr */
 	struct digest pcr[BOOT_PCRS];
+	bool direct;		   /* of boot_values_direct */
+	bool measures_without_tpm; /* the kernel, into the registers of a TEE */
 };
 
-/* A kernel that QEMU 7.2 (machine q35) hands to the firmware: -kernel, -initrd, -append. */
+/* A kernel that QEMU (7.2, machine q35) hands to the firmware: -kernel, -initrd, -append. */
 struct boot_direct {
 	struct view kernel, initrd;
 	const char *command_line; /* as after -append */
@@ -43,14 +45,16 @@ struct boot_direct {
 	 * initrd goes, so that PCR 4 depends on it; without it PCR 4 is not known.
 	 */
 	uint32_t memory_mib;
+	/* It does not, as from 10.2 on for confidential machines: then PCR 4 is always known. */
+	bool kernel_unchanged;
 };
 
 /*
- * PCR 4 (with memory_mib), 9 and 11 (zero: no stub). *ret_why says in words that live for ever what
- * is wrong. -EBADMSG: the kernel is no bzImage with an EFI stub that measures; -EMSGSIZE: something
- * is larger than the limits above; -EINVAL: a command line whose measured form is not known:
- * empty, with other letters than printable ASCII, with spaces at an end, or with vga=, which QEMU
- * turns into something else. Errors of digest_of_parts.
+ * PCR 4 (with memory_mib or kernel_unchanged), 9 and 11 (zero: no stub). *ret_why says in words
+ * that live for ever what is wrong. -EBADMSG: the kernel is no bzImage with an EFI stub that
+ * measures; -EMSGSIZE: something is larger than the limits above; -EINVAL: a command line whose
+ * measured form is not known: empty, with other letters than printable ASCII, with spaces at an
+ * end, or with vga=, which QEMU turns into something else. Errors of digest_of_parts.
  */
 MUST_CHECK int boot_values_direct(const struct boot_direct *in, enum hash_alg alg,
 				  struct boot_values *ret, const char **ret_why);
@@ -66,14 +70,26 @@ MUST_CHECK int boot_values_unified(struct view image, bool secure_boot, enum has
 				   struct boot_values *ret, const char **ret_why);
 
 /*
+ * RTMR1 and RTMR2 of TDX in the same boot, from the SHA-384 bank. The firmware extends RTMR1 with
+ * what it would extend PCR 2 to 6 with, the kernel's stub RTMR2 instead of PCR 9
+ * (UEFI 2.10, 38.4.1): RTMR1 is PCR 4 and what firmware says when it hands over to the kernel (PCR
+ * 5), and is known for boot_values_direct alone, as a boot from a disk has its partition table
+ * there too. Firmware: OVMF of edk2-stable202302 and newer. -ENODATA: not known, for RTMR2 because
+ * the kernel does not measure without a TPM; -EINVAL: another bank.
+ */
+MUST_CHECK int boot_values_rtmr1(const struct boot_values *v, struct digest *ret);
+MUST_CHECK int boot_values_rtmr2(const struct boot_values *v, struct digest *ret);
+
+/*
  * IMA's boot_aggregate, the first entry of its list: the digest of PCR 0 to 9 one after the other
  * (Linux 6.1, security/integrity/ima/ima_crypto.c). -ENODATA: not all of them are known.
  */
 MUST_CHECK int boot_values_aggregate(const struct boot_values *v, struct digest *ret);
 
 /*
- * PCR 10 into v where IMA measured nothing but boot_aggregate: the kernel has no IMA policy. Template
- * ima-sig, the kernel's default where it can check signatures, as Debian's. -ENODATA as above.
+ * PCR 10 into v where IMA measured nothing but boot_aggregate: the kernel has no IMA policy.
+ * Template ima-sig, the kernel's default where it can check signatures, as Debian's. -ENODATA as
+ * above.
  */
 MUST_CHECK int boot_values_ima(struct boot_values *v);
 

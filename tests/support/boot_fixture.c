@@ -90,10 +90,9 @@ void boot_fixture_sign(struct bytes *image, size_t size)
 	memset(image->data + image->len - size, 0x5a, size);
 }
 
-void boot_fixture_kernel(struct bytes *ret)
+static void make_kernel(struct view text, struct bytes *ret)
 {
-	static const char text[] = "code\0LOADED_IMAGE::LoadOptions\0Linux initrd\0more code";
-	const struct boot_section section = { ".text", view_of(text, sizeof(text)), 0 };
+	const struct boot_section section = { ".text", text, 0 };
 
 	boot_fixture_pe(&section, 1, ret);
 	boot_fixture_put_le16(ret, 0x1fe, 0xaa55);
@@ -101,6 +100,24 @@ void boot_fixture_kernel(struct bytes *ret)
 	boot_fixture_put_le16(ret, 0x206, 0x020f);
 	ret->data[0x211] = 0x01;
 	boot_fixture_put_le16(ret, 0x236, 0x003f);
+}
+
+#define NAMES "code\0LOADED_IMAGE::LoadOptions\0Linux initrd\0more code"
+
+void boot_fixture_kernel(struct bytes *ret)
+{
+	static const char text[] = NAMES;
+
+	make_kernel(view_of(text, sizeof(text)), ret);
+}
+
+void boot_fixture_kernel_for_tee(struct bytes *ret)
+{
+	/* A GUID's halves as gcc has them in Debian's 6.12.95. */
+	static const char text[] = NAMES "\x3d\x1a\x75\x96\xf4\x72\xa6\x41 between them is code"
+					 "\xa7\x94\xed\x5d\x0e\x67\xae\x6b";
+
+	make_kernel(view_of(text, sizeof(text)), ret);
 }
 
 void boot_fixture_unified(const char *command_line, struct view initrd, struct view kernel,

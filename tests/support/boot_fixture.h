@@ -35,6 +35,9 @@ void boot_fixture_sign(struct bytes *image, size_t size);
 /* A kernel with an EFI stub that measures. */
 void boot_fixture_kernel(struct bytes *ret);
 
+/* The same of a kernel whose stub measures without a TPM too. */
+void boot_fixture_kernel_for_tee(struct bytes *ret);
+
 /* The sections of a unified kernel image, into to[5]: .sdmagic, .osrel, .cmdline, .initrd, .linux.
  */
 #define BOOT_FIXTURE_UNIFIED 5

@@ -29,6 +29,8 @@
 
 #define LAUNCH "--firmware", "firmware", "--vcpus", "2", "--cpu", "25,1,1"
 #define TDX    "--tdx-firmware", "tdx-firmware"
+#define IN_A_TD                                                                                    \
+	"measure", "boot", "--kernel", "tee-kernel", "--initrd", "initrd", "--cmdline", "quiet", TDX
 
 static char directory[] = P_tmpdir "/assay-test-boot-XXXXXX";
 
@@ -73,6 +75,9 @@ static int start(void **state)
 	write_file("cmdline", view_text("quiet"));
 	write_file("osrel", view_text("ID=made\n"));
 	write_file("key", view_text("a key"));
+	bytes_done(&image);
+	boot_fixture_kernel_for_tee(&image);
+	write_file("tee-kernel", bytes_view(&image));
 	bytes_done(&image);
 	boot_fixture_firmware(launch_sections, ARRAY_LEN(launch_sections), &firmware);
 	write_file("firmware", bytes_view(&firmware));
@@ -269,6 +274,57 @@ static void mrtd_is_measured(void **state)
 	bytes_done(&image);
 }
 
+/* In all three forms, and what is left out is named. */
+static void registers_of_a_td_are_predicted(void **state)
+{
+	struct bytes kernel = command_file("tee-kernel"), text;
+	struct boot_direct in = { .kernel = bytes_view(&kernel),
+				  .initrd = view_text("made initrd"),
+				  .command_line = "quiet",
+				  .memory_mib = 512 };
+	char as_it_is[DIGEST_HEX_MAX], changed[DIGEST_HEX_MAX], second[DIGEST_HEX_MAX];
+	const struct digest *accepted;
+	struct boot_values v;
+	char *error = NULL;
+	struct policy *p;
+	const char *why;
+	struct digest d;
+
+	assert_int_equal(boot_values_direct(&in, HASH_SHA384, &v, &why), 0);
+	assert_int_equal(boot_values_rtmr1(&v, &d), 0);
+	digest_hex(&d, changed);
+	in.kernel_unchanged = true;
+	assert_int_equal(boot_values_direct(&in, HASH_SHA384, &v, &why), 0);
+	assert_int_equal(boot_values_rtmr1(&v, &d), 0);
+	digest_hex(&d, as_it_is);
+	assert_int_equal(boot_values_rtmr2(&v, &d), 0);
+	digest_hex(&d, second);
+
+	assert_int_equal(RUN(IN_A_TD), 0);
+	assert_true(command_file_has("out", as_it_is));
+	assert_false(command_file_has("out", changed));
+	assert_true(command_file_has("out", second));
+	assert_int_equal(RUN(IN_A_TD, "--memory", "512", "--json"), 0);
+	assert_true(command_file_has("out", as_it_is));
+	assert_true(command_file_has("out", changed));
+	assert_true(command_file_has("out", second));
+	assert_int_equal(RUN(IN_A_TD, "--memory", "512", "--policy"), 0);
+	text = command_file("out");
+	if (policy_parse(bytes_view(&text), "out", &p, &error) != 0)
+		fail_msg("%s", error);
+	assert_int_equal(policy_tdx_register(p, POLICY_TDX_RTMR1, &accepted), 2);
+	assert_int_equal(policy_tdx_register(p, POLICY_TDX_RTMR2, &accepted), 1);
+	assert_memory_equal(accepted->bytes, d.bytes, 48);
+	policy_free(p);
+	bytes_done(&text);
+
+	assert_int_equal(RUN(UNIFIED, TDX), 0);
+	assert_true(command_file_has("err", "RTMR1 is left out"));
+	assert_true(command_file_has("err", "RTMR2 is left out"));
+	assert_false(command_file_has("out", "rtmr"));
+	bytes_done(&kernel);
+}
+
 static const struct {
 	const char *what;
 	const char *args[COMMAND_ARGS_MAX];
@@ -319,7 +375,10 @@ static const struct {
 	  2,
 	  "no place for a kernel" },
 	{ "no firmware for TDX", { UNIFIED, "--tdx-firmware", "firmware" }, 3, "not made for TDX" },
-	{ "firmware that is absent", { UNIFIED, "--tdx-firmware", "absent" }, 3, "absent: No such" },
+	{ "firmware that is absent",
+	  { UNIFIED, "--tdx-firmware", "absent" },
+	  3,
+	  "absent: No such" },
 	{ "sealing no key", { SEAL, "-o", "x" }, 2, "which key" },
 	{ "sealing to nowhere", { SEAL, "--key", "key" }, 2, "where does it go?" },
 	{ "sealing what is not there",
@@ -414,6 +473,7 @@ int main(void)
 		cmocka_unit_test(all_below_ten_give_the_aggregate),
 		cmocka_unit_test(a_launch_is_measured),
 		cmocka_unit_test(mrtd_is_measured),
+		cmocka_unit_test(registers_of_a_td_are_predicted),
 		cmocka_unit_test(wrong_use_is_named),
 		cmocka_unit_test(a_key_goes_round),
 	};
