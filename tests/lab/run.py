@@ -7,6 +7,7 @@ needed); the kernels are fetched with apt, not installed, a Debian root with mmd
 - image: packaging/mkimage;
 - boot: OVMF, a TPM and assayd in the initrd; accepted as predicted, and each way to be refused;
 - ima: the kernel's own list and PCR 10 against what assayd measured;
+- distribution: the same with the initrds of initramfs-tools and dracut;
 - method: an encrypted root opened after boot measurement, systemd, nginx, four stages;
 - readme: the commands of its section "In a confidential VM";
 - attacks: tests/attacks in that kernel, with self-protection.
@@ -30,6 +31,7 @@ sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "support")]
 
 import attacks  # noqa: E402
 import test_boot  # noqa: E402
+import test_distribution  # noqa: E402
 import test_ima  # noqa: E402
 import test_image  # noqa: E402
 import test_method  # noqa: E402
@@ -158,6 +160,7 @@ def run_cases(args, results, work):
     kernel = None
     for module, owner_class in ((test_image, Owner), (test_boot, test_boot.Boot),
                                 (test_ima, test_ima.Ima), (test_method, test_method.Machine),
+                                (test_distribution, test_distribution.Machine),
                                 (test_readme, Owner)):
         for case in module.TESTS:
             name = case.__name__.removeprefix("test_")
