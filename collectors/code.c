@@ -50,7 +50,8 @@ struct code {
 	struct hasher *hasher;
 	struct mappings_ways ways;
 	struct mapped *mapped;
-	uint64_t nodes;
+	uint64_t turn; /* nodes that were not brief */
+	bool brief;
 	uint64_t loads;		 /* mappings of code that perf had told of at the node before */
 	unsigned int looks_left; /* at this node */
 	struct bytes text, memory;
@@ -159,7 +160,7 @@ static int scan_pages(struct gathering *g, const struct proc_mapping *m, uint32_
 {
 	int r;
 
-	if (m->no_copies && (m->inode + g->x->nodes) % PAGES_NODES != 0)
+	if (m->no_copies && (g->x->brief || (m->inode + g->x->turn) % PAGES_NODES != 0))
 		return 0;
 	g->file = file;
 	g->m = m;
@@ -566,7 +567,9 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 	mi->msg->code = out;
 	x->n_written = 0;
 	x->looks_left = LOOKS_AGAIN_NODE;
-	code_files_begin(x->files);
+	x->turn += !time->brief;
+	x->brief = time->brief;
+	code_files_begin(x->files, time->brief);
 	code_objects_begin(x->objects, time->boottime_ns);
 	r = mapped_pass(x->mapped, x->target);
 	for (size_t i = 0; i < x->target->n_processes && r == 0; i++)
@@ -577,7 +580,6 @@ static int code_collect(struct collector *c, const struct collector_time *time, 
 		r = watch_mapped(x);
 	if (r < 0)
 		return r;
-	x->nodes++;
 	(void)count_loads(x, &x->loads);
 	code_objects_end(x->objects);
 	r = code_files_end(x->files);

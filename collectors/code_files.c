@@ -67,6 +67,8 @@ struct code_files {
 	struct bytes text;
 	uint64_t shm_device; /* of memory that has no file system: memfd, SysV */
 	uint64_t node, page;
+	uint64_t turn; /* nodes that were not brief */
+	bool brief;
 };
 
 CLEANUP_FUNCTION(struct code_files *, code_files_free)
@@ -140,9 +142,11 @@ size_t code_files_count(const struct code_files *f)
 	return f->n;
 }
 
-void code_files_begin(struct code_files *f)
+void code_files_begin(struct code_files *f, bool brief)
 {
 	f->node++;
+	f->turn += !brief;
+	f->brief = brief;
 	forget_names(f->files, f->n);
 	f->n = 0;
 	if (f->index)
@@ -376,6 +380,12 @@ static const struct code_file *file_before(const struct code_files *f, const str
 			   : NULL;
 }
 
+/* By turns, so that no node pays for all. */
+static bool is_its_turn(const struct code_files *f, const struct code_file *file, uint64_t nodes)
+{
+	return !f->brief && (file->inode + f->turn) % nodes == 0;
+}
+
 /* Whether the file has to be read though it looks as before. Asks before it is read. */
 static bool is_due(const struct code_files *f, struct code_file *file)
 {
@@ -385,9 +395,8 @@ static bool is_due(const struct code_files *f, struct code_file *file)
 	file->watched = f->target->follow &&
 			follow_file_changes(f->target->follow, &key, &file->changes) == 0;
 	if (!file->watched || !before || !before->watched)
-		/* By turns, so that no node pays for all. */
-		return (file->inode + f->node) % FRESH_NODES == 0;
-	return file->changes != before->changes || (file->inode + f->node) % WATCHED_NODES == 0;
+		return is_its_turn(f, file, FRESH_NODES);
+	return file->changes != before->changes || is_its_turn(f, file, WATCHED_NODES);
 }
 
 int code_files_end(struct code_files *f)
@@ -420,7 +429,7 @@ static const struct code_file *as_before(const struct code_files *f, const struc
 	const struct code_file *before = file_before(f, file);
 
 	if (!before || !before->name || !file->watched || !before->watched ||
-	    file->changes != before->changes || (file->inode + f->node) % STAT_NODES == 0)
+	    file->changes != before->changes || is_its_turn(f, file, STAT_NODES))
 		return NULL;
 	return strcmp(before->name, name) == 0 ? before : NULL;
 }

@@ -38,8 +38,8 @@ struct code_files;
 /* t is lent for its life. */
 MUST_CHECK int code_files_new(struct target *t, struct code_files **ret);
 void code_files_free(struct code_files *f);
-/* Forgets the files of the node before; digests and objects are kept. */
-void code_files_begin(struct code_files *f);
+/* Forgets the files of the node before; digests and objects are kept. brief: see collector.h. */
+void code_files_begin(struct code_files *f, bool brief);
 /*
  * The file behind the mapping, hashed once a node however often it is mapped, as a number for
  * code_file_at. *why is set where it could not be looked at. -ENOMEM.

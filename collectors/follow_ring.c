@@ -14,8 +14,10 @@
  */
 #define SETTLE_TRIES  200
 #define SETTLE_PAUSES 100
-/* Longest that an event of a burst waits to be read. */
-#define HOLD_NS 500000L
+/* Longest that an event of a burst waits to be read; where so many come at once, twice as long. */
+#define HOLD_NS	     500000L
+#define HOLD_MANY    16
+#define HOLD_MANY_NS 1000000L
 /* The same for a mapping while there are only others'. */
 #define HOLD_OTHERS_NS 2000000L
 
@@ -184,12 +186,14 @@ static int hold(struct follow *f, const struct taken *before, bool *ret_released
 	struct taken now = taken(f);
 	bool ours = now.events != before->events || now.followed != before->followed;
 	bool some = ours || now.maps != before->maps;
-	const struct itimerspec after = {
+	struct itimerspec after = {
 		.it_value.tv_nsec = ours ? HOLD_NS : some ? HOLD_OTHERS_NS : 0
 	};
 	uint64_t runs;
 	int r;
 
+	if (now.events - before->events >= HOLD_MANY)
+		after.it_value.tv_nsec = HOLD_MANY_NS;
 	*ret_released = !some && (f->held_ring || f->held_maps);
 	if (!some && !f->held_ring && !f->held_maps)
 		return 0;

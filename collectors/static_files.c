@@ -19,7 +19,7 @@ struct static_files {
 	bool differs;  /* now differs from the baseline */
 	struct gathered now;
 	struct found_list baseline;
-	uint32_t node;
+	uint32_t turn; /* nodes since then that were not brief */
 	struct bytes text;	  /* of now; empty where M is known without it */
 	struct digest m, shipped; /* of now, and as last put into MI */
 	uint64_t files, bytes;
@@ -125,7 +125,7 @@ static int begin_with(struct static_files *s, struct gathered *g)
 	s->baseline = baseline;
 	s->measured = true;
 	s->differs = false;
-	s->node = 0;
+	s->turn = 0;
 	s->shipped = (struct digest){ 0 };
 	count_files(s);
 	return watch_measured(s);
@@ -196,13 +196,14 @@ static int resolve_again(struct static_files *s, const struct walk_options *o,
 	return go_on_with(s, &g.found);
 }
 
-static int measure_again(struct static_files *s, struct walk_count *read, char **ret_path)
+static int measure_again(struct static_files *s, bool brief, struct walk_count *read,
+			 char **ret_path)
 {
 	CLEANUP(found_list_cleanup) struct found_list l = { 0 };
 	struct walk_options o = {
 		.threads = 1, /* there is little to do, and the round may be short of time */
 		.known = &s->now.found,
-		.node = s->node,
+		.node = s->turn,
 		.due_after = STATIC_FILES_NODES,
 		.may_miss = true,
 	};
@@ -216,7 +217,7 @@ static int measure_again(struct static_files *s, struct walk_count *read, char *
 	r = go_on_with(s, &l);
 	if (r < 0)
 		return r;
-	if (!changed && s->node % STATIC_FILES_NODES != 0)
+	if (!changed && (brief || s->turn % STATIC_FILES_NODES != 0))
 		return 0;
 	o.known = &s->now.found;
 	return resolve_again(s, &o, read, ret_path);
@@ -331,10 +332,11 @@ static int static_files_collect(struct collector *c, const struct collector_time
 	struct walk_count read = { 0 };
 	int r = -ESTALE;
 
-	s->node++;
+	s->turn += !time->brief;
 	for (int i = 0; r == -ESTALE && i < ATTEMPTS; i++) {
 		free(TAKE(path));
-		r = s->measured ? measure_again(s, &read, &path) : measure_first(s, &read, &path);
+		r = s->measured ? measure_again(s, time->brief, &read, &path)
+				: measure_first(s, &read, &path);
 	}
 	if (r == -ENOMEM)
 		return r;

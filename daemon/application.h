@@ -69,6 +69,7 @@ struct application {
 	uint64_t sequence;	/* of the last Claims */
 	struct digest previous; /* their hash */
 	uint64_t node_number;
+	unsigned int brief_nodes; /* in a row: schedule_brief */
 	uint64_t last_node_boottime_ns;
 	uint32_t stage_passed;
 	uint32_t stage_wanted; /* begun by the application and not decided; 0: none */

@@ -169,6 +169,7 @@ static int collect(struct round *r)
 	Assay__TimeNode *node;
 	int e;
 
+	time.brief = schedule_brief(r->node, &a->brief_nodes);
 	e = mi_new(&r->mi);
 	if (e < 0)
 		return e;

@@ -13,6 +13,7 @@
 #include <event2/event.h>
 
 #include "cleanup.h"
+#include "collector.h"
 #include "log.h"
 #include "schedule_missed.h"
 
@@ -631,6 +632,14 @@ int schedule_event(struct schedule *s, enum config_event event, const char *reas
 	if (r == 0)
 		kick(s);
 	return r;
+}
+
+bool schedule_brief(Assay__TimeNode__Kind kind, unsigned int *in_a_row)
+{
+	bool brief = kind == ASSAY__TIME_NODE__KIND__EVENT && *in_a_row < COLLECTOR_BRIEF_MAX;
+
+	*in_a_row = brief ? *in_a_row + 1 : 0;
+	return brief;
 }
 
 void schedule_busy(struct schedule *s)

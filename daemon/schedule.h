@@ -77,6 +77,13 @@ bool schedule_wants_event(const struct schedule *s, enum config_event event);
 void schedule_busy(struct schedule *s);
 void schedule_ready(struct schedule *s);
 
+/*
+ * Whether a node of that kind is brief (collector.h): in_a_row, which begins with 0, counts the
+ * brief ones before it, so that whoever makes events cannot put off for ever what is looked at by
+ * turns.
+ */
+bool schedule_brief(Assay__TimeNode__Kind kind, unsigned int *in_a_row);
+
 /* A node was handed out and could not be measured, for this reason (copied). */
 void schedule_missed(struct schedule *s, Assay__TimeNode__Kind kind, uint64_t due_boottime_ns,
 		     const char *why);

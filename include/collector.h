@@ -26,7 +26,13 @@ struct collector_time {
 	uint64_t boottime_ns;
 	uint64_t realtime_ns;
 	uint64_t previous_boottime_ns; /* of the previous node; when the application started, for the first */
+	/*
+	 * An event asked for the node, and its verdict is waited for: what is looked at by turns,
+	 * changed or not, waits for the next node. True for at most COLLECTOR_BRIEF_MAX nodes in a row.
+	 */
+	bool brief;
 };
+#define COLLECTOR_BRIEF_MAX 15
 
 struct collector_ops {
 	/* Names the collector in the configuration, the logs and the MI. Stable. */

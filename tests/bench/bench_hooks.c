@@ -5,7 +5,7 @@
  *   bench_hooks [--pairs N] [--seconds N] [--json]
  *
  * getppid, and open+close of a file, without hooks, with the default ones and with hooks: full, in
- * turn, --pairs (9) times; CPU time of the loop, medians of the ratios of neighbours. Then
+ * turn, --pairs (25) times; CPU time of the loop, medians of the ratios of neighbours. Then
  * --seconds (2) of 50,000 events each, read when readable as assayd does: CPU time an event, and
  * what was lost. Needs root and eBPF. A missed target is printed and is no failure.
  */
@@ -31,15 +31,15 @@
 #include "collectors/follow.h"
 
 #define PAIRS_MAX 100
-#define CALLS	  1000000
-#define OPENS	  150000
+#define CALLS	  500000
+#define OPENS	  50000
 #define RATE	  50000 /* events a second */
 #define TICK_NS	  1000000L
 
+/* Rows with the default hooks and with all of them alternate: see compare. */
 struct row {
 	const char *what;
 	double (*measure)(void);
-	bool full;
 	double target;
 };
 
@@ -93,15 +93,21 @@ static double open_ns(void)
 	return (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - start) / OPENS;
 }
 
-static const struct row rows[4] = {
-	{ "getppid, default hooks", getppid_ns, false, 1.02 },
-	{ "getppid, hooks: full", getppid_ns, true, 1.15 },
-	{ "open+close, default hooks", open_ns, false, 1.05 },
-	{ "open+close, hooks: full", open_ns, true, 0 }, /* no target is set */
+#define ROWS 4
+static const struct row rows[ROWS] = {
+	{ "getppid, default hooks", getppid_ns, 1.02 },
+	{ "getppid, hooks: full", getppid_ns, 1.15 },
+	{ "open+close, default hooks", open_ns, 1.05 },
+	{ "open+close, hooks: full", open_ns, 0 }, /* no target is set */
 };
 
 struct result {
 	double without_ns, ratio;
+};
+
+/* Of one row, pair by pair. */
+struct samples {
+	double without[PAIRS_MAX], ratios[PAIRS_MAX];
 };
 
 static struct follow *hooks(bool full)
@@ -116,22 +122,36 @@ static struct follow *hooks(bool full)
 }
 
 /* Neighbours in time are compared, without hooks before and after. */
-static struct result compare(const struct row *row, int pairs)
+static void compare(bool full, int pair, struct samples samples[ROWS])
 {
-	double without[PAIRS_MAX], ratios[PAIRS_MAX];
+	double before[ROWS], with[ROWS];
+	struct follow *f;
 
-	for (int i = 0; i < pairs; i++) {
-		struct follow *f;
-		double before, with;
+	for (size_t i = full; i < ROWS; i += 2)
+		before[i] = rows[i].measure();
+	f = hooks(full);
+	for (size_t i = full; i < ROWS; i += 2)
+		with[i] = rows[i].measure();
+	follow_close(f);
+	for (size_t i = full; i < ROWS; i += 2) {
+		double without = (before[i] + rows[i].measure()) / 2;
 
-		before = row->measure();
-		f = hooks(row->full);
-		with = row->measure();
-		follow_close(f);
-		without[i] = (before + row->measure()) / 2;
-		ratios[i] = with / without[i];
+		samples[i].without[pair] = without;
+		samples[i].ratios[pair] = with[i] / without;
 	}
-	return (struct result){ median(without, (size_t)pairs), median(ratios, (size_t)pairs) };
+}
+
+static void compare_all(int pairs, struct result results[ROWS])
+{
+	static struct samples samples[ROWS];
+
+	for (int pair = 0; pair < pairs; pair++) {
+		compare(false, pair, samples);
+		compare(true, pair, samples);
+	}
+	for (size_t i = 0; i < ROWS; i++)
+		results[i] = (struct result){ median(samples[i].without, (size_t)pairs),
+					      median(samples[i].ratios, (size_t)pairs) };
 }
 
 /* A process that is measured and ignores the signals it gets; each is one event. */
@@ -221,11 +241,11 @@ static struct drained drain(int seconds)
 	return d;
 }
 
-static void print_json(const struct result results[4], const struct drained *d)
+static void print_json(const struct result results[ROWS], const struct drained *d)
 {
 	json_t *all = json_object(), *list = json_array();
 
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < ROWS; i++) {
 		json_t *row = json_object();
 
 		json_object_set_new(row, "what", json_string(rows[i].what));
@@ -245,10 +265,10 @@ static void print_json(const struct result results[4], const struct drained *d)
 	json_decref(all);
 }
 
-static void print_text(const struct result results[4], const struct drained *d)
+static void print_text(const struct result results[ROWS], const struct drained *d)
 {
 	printf("a process that is not measured, CPU ns a call, medians\n\n");
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+	for (size_t i = 0; i < ROWS; i++) {
 		const struct result *r = &results[i];
 
 		printf("  %-28s %8.1f %8.3fx", rows[i].what, r->without_ns, r->ratio);
@@ -270,8 +290,8 @@ int main(int argc, char **argv)
 						 { "seconds", required_argument, NULL, 's' },
 						 { "json", no_argument, NULL, 'j' },
 						 { NULL, 0, NULL, 0 } };
-	struct result results[ARRAY_LEN(rows)];
-	int pairs = 9, seconds = 2, c;
+	struct result results[ROWS];
+	int pairs = 25, seconds = 2, c;
 	struct drained d;
 	bool json = false;
 
@@ -291,8 +311,7 @@ int main(int argc, char **argv)
 	}
 	if (geteuid() != 0)
 		fail("hooks", "needs root");
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		results[i] = compare(&rows[i], pairs);
+	compare_all(pairs, results);
 	d = drain(seconds);
 	if (json)
 		print_json(results, &d);

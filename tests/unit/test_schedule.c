@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <event2/event.h>
 
+#include "collector.h"
 #include "daemon/schedule.h"
 #include "mi.h"
 
@@ -488,6 +489,25 @@ static void what_waits_at_the_end_is_missed(void **state)
 	run_close(&run);
 }
 
+static void events_do_not_put_turns_off_for_ever(void **state)
+{
+	unsigned int in_a_row = 0, others = 0;
+
+	(void)state;
+	assert_false(schedule_brief(ASSAY__TIME_NODE__KIND__EVERY, &in_a_row));
+	for (int i = 0; i < 10 * (COLLECTOR_BRIEF_MAX + 1); i++) {
+		bool brief = schedule_brief(ASSAY__TIME_NODE__KIND__EVENT, &in_a_row);
+
+		assert_int_equal(brief, i % (COLLECTOR_BRIEF_MAX + 1) != COLLECTOR_BRIEF_MAX);
+		others += !brief;
+	}
+	assert_int_equal(others, 10);
+	/* One that is not brief in between begins the count anew. */
+	assert_true(schedule_brief(ASSAY__TIME_NODE__KIND__EVENT, &in_a_row));
+	assert_false(schedule_brief(ASSAY__TIME_NODE__KIND__STAGE, &in_a_row));
+	assert_int_equal(in_a_row, 0);
+}
+
 static void a_kind_that_is_none_is_refused(void **state)
 {
 	const struct config_node nodes[] = { { .kind = ASSAY__TIME_NODE__KIND__NONE } };
@@ -517,6 +537,7 @@ int main(void)
 		cmocka_unit_test(triggers_need_a_row_in_the_configuration),
 		cmocka_unit_test(a_time_comes_once_or_was_past),
 		cmocka_unit_test(what_waits_at_the_end_is_missed),
+		cmocka_unit_test(events_do_not_put_turns_off_for_ever),
 		cmocka_unit_test(a_kind_that_is_none_is_refused),
 	};
 

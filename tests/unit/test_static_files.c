@@ -18,9 +18,9 @@ struct node {
 	const Assay__CollectorStatus *status;
 };
 
-static struct node collect(struct collector *c)
+static struct node collect_at(struct collector *c, bool brief)
 {
-	const struct collector_time time = { 0 };
+	const struct collector_time time = { .brief = brief };
 	struct node n = { 0 };
 
 	assert_int_equal(mi_new(&n.mi), 0);
@@ -30,6 +30,11 @@ static struct node collect(struct collector *c)
 	n.status = n.mi->msg->collectors[0];
 	assert_string_equal(n.status->name, "static_files");
 	return n;
+}
+
+static struct node collect(struct collector *c)
+{
+	return collect_at(c, false);
 }
 
 static void node_done(struct node *n)
@@ -109,6 +114,41 @@ static void an_unchanged_tree_is_told_once_and_read_by_turns(void **state)
 		}
 		node_done(&n);
 	}
+	collector_static_files.close(c);
+	measured_free(m);
+}
+
+/* They put turns off and skip none; a change is seen at them as well. */
+static void brief_nodes_read_what_changed_alone(void **state)
+{
+	struct measured *m = baseline(false);
+	struct collector *c = open_with(m);
+	uint64_t reread = 0;
+	struct node n;
+
+	for (int i = 0; i < 2 * STATIC_FILES_NODES; i++) {
+		n = collect_at(c, true);
+		assert_complete(&n);
+		assert_int_equal(n.item->rehashed_files, 0);
+		node_done(&n);
+	}
+	for (int i = 0; i < STATIC_FILES_NODES; i++) {
+		n = collect(c);
+		reread += n.item->rehashed_files;
+		node_done(&n);
+		n = collect_at(c, true);
+		assert_int_equal(n.item->rehashed_files, 0);
+		node_done(&n);
+	}
+	assert_int_equal(reread, 2); /* data and program */
+	make_text("tree/data", "abd");
+	n = collect_at(c, true);
+	assert_complete(&n);
+	assert_true(n.item->rehashed_files > 0);
+	assert_int_equal(n.item->n_changed, 1);
+	node_done(&n);
+	make_text("tree/data", "abc");
+	let_settle();
 	collector_static_files.close(c);
 	measured_free(m);
 }
@@ -343,6 +383,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_TREE(an_unchanged_tree_is_told_once_and_read_by_turns),
+		ON_TREE(brief_nodes_read_what_changed_alone),
 		ON_TREE(without_a_baseline_the_first_node_is_one),
 		ON_TREE(what_changed_is_told),
 		ON_TREE(what_comes_back_is_told_anew),
