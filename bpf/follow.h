@@ -28,6 +28,13 @@
 /* Most bytes of the environment that go with a record of exec; a power of two. */
 #define FOLLOW_ENVIRONMENT_MAX 16384
 
+/* The kernel's function of a system call. */
+#if defined(__TARGET_ARCH_arm64) || defined(__aarch64__)
+#define FOLLOW_CALL(call) "__arm64_sys_" call
+#else
+#define FOLLOW_CALL(call) "__x64_sys_" call
+#endif
+
 enum follow_kind {
 	FOLLOW_EXEC,	/* pid executed text; device, inode: of the file; its environment follows */
 	FOLLOW_FORK,	/* actor made pid */

@@ -6,7 +6,10 @@
  * hooks: full. Where somebody else on the machine runs as the same user as the application, no
  * capability is asked for, so rare system calls are watched themselves, on their way out: what was
  * refused did not happen. 32-bit calls pass none of these; io_uring's opens have a hook of their
- * own. Attached to those calls alone, never to all.
+ * own. Attached to those calls alone, never to all. A tracepoint at one call still makes the kernel
+ * take the slow way through all of them, so where it lets programs into its functions (fexit) those of
+ * the calls are used, and security_ptrace_access_check (follow_access.bpf.h) for what reaches into
+ * another process.
  */
 #include "bpf/follow_access.bpf.h"
 
@@ -139,9 +142,8 @@ static __always_inline bool changes_kernel(__u64 command)
 	return command == 5 || command == 8 || command == 17 || command == 28;
 }
 
-/* Why the exit of rare calls: see above. One program for all; which call it is, the registers say. */
-SEC("tracepoint")
-int on_rare_exit(struct syscall_exit *ctx)
+/* Which call it is, the registers say. */
+static __always_inline void rare_exit(__s64 result)
 {
 	struct task_struct *task = (void *)bpf_get_current_task_btf();
 	struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)task);
@@ -150,8 +152,8 @@ int on_rare_exit(struct syscall_exit *ctx)
 	__u64 first, second;
 	__u32 call, tgid = current_tgid(), target;
 
-	if (!l || tgid == self_tgid || (ctx->result < 0 && ctx->result >= -4095))
-		return 0;
+	if (!l || tgid == self_tgid || (result < 0 && result >= -4095))
+		return;
 	call = syscall_of(task, regs, &first, &second);
 	switch (call) {
 	case CALL_PTRACE:
@@ -191,12 +193,46 @@ int on_rare_exit(struct syscall_exit *ctx)
 		break;
 	case CALL_MREMAP:
 		if (bpf_map_lookup_elem(&members, &tgid))
-			moved(task, l, first, ctx->result, second);
+			moved(task, l, first, result, second);
 		break;
 	case CALL_CREDENTIALS:
-		credentials(ctx->number);
+		credentials(syscall_number());
 		break;
 	}
+}
+
+/* Why the exit of rare calls: see above. One program for all. */
+SEC("tracepoint")
+int on_rare_exit(struct syscall_exit *ctx)
+{
+	rare_exit(ctx->result);
+	return 0;
+}
+
+/* Why their functions: the same without a tracepoint. Each program is of one function. */
+#define RARE_FUNCTION(call)                                                                        \
+	SEC("fexit/" FOLLOW_CALL(#call))                                                            \
+	int BPF_PROG(on_##call##_function, struct pt_regs *regs, long result)                      \
+	{                                                                                          \
+		rare_exit(result);                                                                 \
+		return 0;                                                                          \
+	}
+
+RARE_FUNCTION(perf_event_open)
+RARE_FUNCTION(userfaultfd)
+RARE_FUNCTION(bpf)
+RARE_FUNCTION(mremap)
+
+/* Why commit_creds: each call that changes credentials ends in it; exec, too, has a hook of its own. */
+SEC("fexit/commit_creds")
+int BPF_PROG(on_commit_creds, struct cred *new, int result)
+{
+	struct task_struct *task = (void *)bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs((void *)task);
+	__u64 first, second;
+
+	if (syscall_of(task, regs, &first, &second) == CALL_CREDENTIALS)
+		credentials(syscall_number());
 	return 0;
 }
 

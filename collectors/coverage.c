@@ -137,21 +137,29 @@ static bool scan_failed(const struct mi *mi, const char *name)
 	return false;
 }
 
-/* Older kernels lack the first; the second then sees the same. */
+/* Where a kernel lacks the first, or it is not attached as the second is there, that sees the same. */
 static const struct {
 	const char *hook, *other;
 } stand_ins[] = {
-	{ "cap_capable", "security_ptrace_access_check" },
+	{ "cap_capable", FOLLOW_ACCESS_CHECK },
 	{ "inode_set_ctime_to_ts", "writeback_mark_inode_dirty" },
 	{ "ctime_ns_xchg", "writeback_mark_inode_dirty" },
 	{ "ctime_xchg_skip", "writeback_mark_inode_dirty" },
+	{ "sys_exit_openat", FOLLOW_ACCESS_CHECK },
+	{ "sys_exit_openat2", FOLLOW_ACCESS_CHECK },
+	{ "sys_exit_ptrace", FOLLOW_ACCESS_CHECK },
+	{ "sys_exit_process_vm_readv", FOLLOW_ACCESS_CHECK },
+	{ "sys_exit_process_vm_writev", FOLLOW_ACCESS_CHECK },
+	{ "sys_exit_pidfd_getfd", FOLLOW_ACCESS_CHECK },
+	{ "io_uring_complete", FOLLOW_ACCESS_CHECK },
+	{ "sys_exit_perf_event_open", FOLLOW_CALL("perf_event_open") },
 };
 
 const struct follow_hook *coverage_hook(const struct follow *f, const char *name)
 {
 	const struct follow_hook *h = follow_hook_named(f, name), *other;
 
-	for (size_t i = 0; i < ARRAY_LEN(stand_ins) && h && !h->attached; i++) {
+	for (size_t i = 0; i < ARRAY_LEN(stand_ins) && (!h || !h->attached); i++) {
 		other = follow_hook_named(f, stand_ins[i].other);
 		if (strcmp(stand_ins[i].hook, name) == 0 && other && other->attached)
 			return other;

@@ -177,6 +177,10 @@ bool follow_counters_frozen(const struct follow *f);
 /* Number, in this kernel, of the types of our programs. */
 uint32_t follow_btf_id(const struct follow *f);
 
+/* Hooks at the way out of kernel functions, on kernels that let programs into those. */
+#define FOLLOW_ACCESS_CHECK	     "security_ptrace_access_check"
+#define FOLLOW_CREDENTIALS_COMMITTED "commit_creds"
+
 /* The hook of that name, NULL: there is none, or it is not wanted here. */
 const struct follow_hook *follow_hook_named(const struct follow *f, const char *name);
 

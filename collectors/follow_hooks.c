@@ -8,9 +8,16 @@
 
 #define CGROUP_LATER "attached when an application has its cgroup"
 
-#define TRACE(hook, name)   { hook, name, FOLLOW_PLACE_TRACE, false, NULL }
-#define CGROUP(hook, name)  { hook, name, FOLLOW_PLACE_CGROUP, false, NULL }
-#define SYSCALL(call, name) { "sys_exit_" call, name, FOLLOW_PLACE_SYSCALL, true, NULL }
+#define TRACE(hook, name)    { hook, name, FOLLOW_PLACE_TRACE, false, NULL }
+#define CGROUP(hook, name)   { hook, name, FOLLOW_PLACE_CGROUP, false, NULL }
+#define FUNCTION(hook, name) { hook, name, FOLLOW_PLACE_FUNCTION, true, NULL }
+#define SYSCALL(call, name, only_without)                                                          \
+	{ "sys_exit_" call, name, FOLLOW_PLACE_SYSCALL, true, only_without }
+/* Calls that reach into a process, that change credentials, and rare ones: each only where no program is
+ * let into the function that sees the same. */
+#define REACH(call, name)  SYSCALL(call, name, FOLLOW_ACCESS_CHECK)
+#define CHANGE(call)	   SYSCALL(call, "on_rare_exit", FOLLOW_CREDENTIALS_COMMITTED)
+#define RARE(call)	   SYSCALL(call, "on_rare_exit", FOLLOW_CALL(call))
 
 const struct follow_program follow_programs[FOLLOW_HOOKS] = {
 	TRACE("task_newtask", "on_newtask"),
@@ -27,35 +34,40 @@ const struct follow_program follow_programs[FOLLOW_HOOKS] = {
 	TRACE("ctime_xchg_skip", "on_ctime_same"),
 	{ "writeback_mark_inode_dirty", "on_inode_dirty", FOLLOW_PLACE_TRACE, false,
 	  "ctime_ns_xchg" },
-	{ "security_ptrace_access_check", "on_access_check", FOLLOW_PLACE_FUNCTION, false,
-	  "cap_capable" },
+	{ FOLLOW_ACCESS_CHECK, "on_access_check", FOLLOW_PLACE_FUNCTION, false, "cap_capable" },
 	{ "perf_mmap2", NULL, FOLLOW_PLACE_PERF, false, NULL },
 	CGROUP("cgroup_skb/egress", "on_egress"),
 	CGROUP("cgroup_skb/ingress", "on_ingress"),
 	CGROUP("cgroup/dev", "on_device"),
-	{ "io_uring_complete", "on_io_uring_complete", FOLLOW_PLACE_TRACE, true, NULL },
+	FUNCTION(FOLLOW_CREDENTIALS_COMMITTED, "on_commit_creds"),
+	FUNCTION(FOLLOW_CALL("perf_event_open"), "on_perf_event_open_function"),
+	FUNCTION(FOLLOW_CALL("userfaultfd"), "on_userfaultfd_function"),
+	FUNCTION(FOLLOW_CALL("bpf"), "on_bpf_function"),
+	FUNCTION(FOLLOW_CALL("mremap"), "on_mremap_function"),
+	{ "io_uring_complete", "on_io_uring_complete", FOLLOW_PLACE_TRACE, true,
+	  FOLLOW_ACCESS_CHECK },
 #if defined(__x86_64__)
-	SYSCALL("open", "on_open_exit"),
+	REACH("open", "on_open_exit"),
 #endif
-	SYSCALL("openat", "on_open_exit"),
-	SYSCALL("openat2", "on_open_exit"),
-	SYSCALL("ptrace", "on_rare_exit"),
-	SYSCALL("process_vm_readv", "on_rare_exit"),
-	SYSCALL("process_vm_writev", "on_rare_exit"),
-	SYSCALL("pidfd_getfd", "on_rare_exit"),
-	SYSCALL("process_madvise", "on_rare_exit"),
-	SYSCALL("perf_event_open", "on_rare_exit"),
-	SYSCALL("userfaultfd", "on_rare_exit"),
-	SYSCALL("bpf", "on_rare_exit"),
-	SYSCALL("mremap", "on_rare_exit"),
-	SYSCALL("setuid", "on_rare_exit"),
-	SYSCALL("setgid", "on_rare_exit"),
-	SYSCALL("setreuid", "on_rare_exit"),
-	SYSCALL("setregid", "on_rare_exit"),
-	SYSCALL("setresuid", "on_rare_exit"),
-	SYSCALL("setresgid", "on_rare_exit"),
-	SYSCALL("setgroups", "on_rare_exit"),
-	SYSCALL("capset", "on_rare_exit"),
+	REACH("openat", "on_open_exit"),
+	REACH("openat2", "on_open_exit"),
+	REACH("ptrace", "on_rare_exit"),
+	REACH("process_vm_readv", "on_rare_exit"),
+	REACH("process_vm_writev", "on_rare_exit"),
+	REACH("pidfd_getfd", "on_rare_exit"),
+	REACH("process_madvise", "on_rare_exit"),
+	RARE("perf_event_open"),
+	RARE("userfaultfd"),
+	RARE("bpf"),
+	RARE("mremap"),
+	CHANGE("setuid"),
+	CHANGE("setgid"),
+	CHANGE("setreuid"),
+	CHANGE("setregid"),
+	CHANGE("setresuid"),
+	CHANGE("setresgid"),
+	CHANGE("setgroups"),
+	CHANGE("capset"),
 };
 
 struct bpf_program *follow_program_of(const struct follow_bpf *skel, size_t i)
@@ -65,15 +77,20 @@ struct bpf_program *follow_program_of(const struct follow_bpf *skel, size_t i)
 	return bpf_object__find_program_by_name(skel->obj, follow_programs[i].name);
 }
 
-/* True for the first hook of its program: where a program is shared, this one speaks for it. */
+/* Where a program is shared, its first hook speaks for it. */
+static size_t first_row(size_t i)
+{
+	for (size_t j = 0; j < i && follow_programs[i].name; j++) {
+		if (follow_programs[j].name &&
+		    strcmp(follow_programs[j].name, follow_programs[i].name) == 0)
+			return j;
+	}
+	return i;
+}
+
 static bool first_of_program(size_t i)
 {
-	for (size_t j = 0; j < i; j++) {
-		if (follow_programs[j].name && follow_programs[i].name &&
-		    strcmp(follow_programs[j].name, follow_programs[i].name) == 0)
-			return false;
-	}
-	return follow_programs[i].name;
+	return follow_programs[i].name && first_row(i) == i;
 }
 
 /*
@@ -247,6 +264,20 @@ static int load_with(struct follow *f, size_t ring_bytes, uint64_t wanted,
 	return 0;
 }
 
+static bool is_configured(const struct follow *f, const struct follow_program *p)
+{
+	return p->hook && (!p->full || f->full);
+}
+
+/*
+ * The hook that makes this one needless; NULL: none. With hooks: full the access check is wanted beside
+ * the capability's, as it comes where none is asked for.
+ */
+static const char *better_than(const struct follow *f, const struct follow_program *p)
+{
+	return f->full && f->functions && p->place == FOLLOW_PLACE_FUNCTION ? NULL : p->only_without;
+}
+
 static size_t row_of(const char *hook)
 {
 	size_t i = 0;
@@ -256,15 +287,37 @@ static size_t row_of(const char *hook)
 	return i;
 }
 
+/* Whether this kernel lets programs into its functions, which its types do not tell: a try. */
+static bool functions_work(const struct btf *kernel)
+{
+	static const struct bpf_insn nothing[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K }, /* r0 = 0 */
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_FEXIT);
+	int function = btf__find_by_name_kind(kernel, FOLLOW_CREDENTIALS_COMMITTED, BTF_KIND_FUNC);
+	int fd;
+
+	if (function <= 0)
+		return false;
+	options.attach_btf_id = (uint32_t)function;
+	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "assay_try", "Dual BSD/GPL", nothing,
+			   ARRAY_LEN(nothing), &options);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 /* Whether the kernel's types know the hook. What cannot be known from them is to be tried. */
-static bool is_known(const struct btf *kernel, const struct follow_program *p)
+static bool is_known(const struct follow *f, const struct btf *kernel,
+		     const struct follow_program *p)
 {
 	char name[64];
 
 	if (!kernel || (p->place != FOLLOW_PLACE_TRACE && p->place != FOLLOW_PLACE_FUNCTION))
 		return true;
 	if (p->place == FOLLOW_PLACE_FUNCTION)
-		return btf__find_by_name_kind(kernel, p->hook, BTF_KIND_FUNC) > 0;
+		return f->functions && btf__find_by_name_kind(kernel, p->hook, BTF_KIND_FUNC) > 0;
 	snprintf(name, sizeof(name), "btf_trace_%s", p->hook);
 	return btf__find_by_name_kind(kernel, name, BTF_KIND_TYPEDEF) > 0;
 }
@@ -278,22 +331,26 @@ static uint64_t begin_rows(struct follow *f)
 	struct btf *kernel = btf__load_vmlinux_btf();
 	uint64_t wanted = 0;
 
+	f->functions = kernel && functions_work(kernel);
 	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
 		const struct follow_program *p = &follow_programs[i];
-		const char *better = p->only_without;
+		const char *better = better_than(f, p);
 		struct follow_hook *h = &f->hooks[i];
 
 		h->name = p->hook;
-		h->wanted = p->hook && (!p->full || f->full) &&
-			    (!better || !is_known(kernel, &follow_programs[row_of(better)]));
+		h->wanted = is_configured(f, p) &&
+			    (!better || !is_known(f, kernel, &follow_programs[row_of(better)]));
 		snprintf(h->why_not, sizeof(h->why_not), "%s",
-			 better			   ? "another hook sees the same" :
 			 p->place == FOLLOW_PLACE_CGROUP ? CGROUP_LATER :
-							   "hooks: full is not configured");
-		if (h->wanted && !is_known(kernel, p))
+			 !is_configured(f, p)		 ? "hooks: full is not configured" :
+							   "another hook sees the same");
+		if (h->wanted && !is_known(f, kernel, p)) {
 			hook_why_not(h, -ENOENT);
-		else if (h->wanted && first_of_program(i))
-			wanted |= 1ULL << i;
+			/* The tracepoints of the calls see the same. */
+			h->wanted = !(p->full && p->place == FOLLOW_PLACE_FUNCTION);
+		} else if (h->wanted && p->name) {
+			wanted |= 1ULL << first_row(i);
+		}
 	}
 	btf__free(kernel);
 	return wanted;
@@ -308,18 +365,22 @@ static uint64_t try_each(struct follow *f, size_t ring_bytes, uint64_t wanted,
 	int r;
 
 	for (size_t i = 0; i < FOLLOW_HOOKS; i++) {
-		const char *better = follow_programs[i].only_without;
+		const char *better = better_than(f, &follow_programs[i]);
+		uint64_t program = 1ULL << first_row(i);
 
-		if (better && !(works & 1ULL << row_of(better)))
+		if (better && is_configured(f, &follow_programs[i]) &&
+		    !(works & 1ULL << row_of(better))) {
 			f->hooks[i].wanted = true;
-		else if (!(wanted & 1ULL << i))
+			wanted |= program;
+		}
+		if (!f->hooks[i].wanted || !(wanted & program) || works & program)
 			continue;
-		r = load_with(f, ring_bytes, 1ULL << i, ranges, n, &alone);
+		r = load_with(f, ring_bytes, program, ranges, n, &alone);
 		if (r < 0) {
 			hook_why_not(&f->hooks[i], r);
 			continue;
 		}
-		works |= 1ULL << i;
+		works |= program;
 		follow_bpf__destroy(alone);
 	}
 	return works;

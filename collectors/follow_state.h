@@ -11,7 +11,7 @@
 
 /* Inside follow_*.c only. */
 
-#define FOLLOW_HOOKS	    39
+#define FOLLOW_HOOKS	    44
 #define FOLLOW_CGROUP_HOOKS 3
 
 /* Files watched for one application, from one source, in order and no file twice. */
@@ -57,7 +57,8 @@ struct follow {
 	size_t n_gone, room_gone;
 	uint64_t maps_followed; /* of perf's records those of our processes */
 	bool has_dropped; /* the ring was full at least once */
-	bool full; /* hooks: full */
+	bool full;	/* hooks: full */
+	bool functions; /* this kernel lets programs into its functions (fexit) */
 	int tracefs_fd; /* a mount of our own that is nowhere in the tree; -1: none */
 	struct follow_device devices[FOLLOW_DEVICES];
 	size_t n_devices;

@@ -103,18 +103,18 @@ static bool is_counted(const struct follow *f, uint32_t kind)
 	case FOLLOW_SIGNAL:
 		return any_attached(f, HOOKS("signal_generate"));
 	case FOLLOW_FOREIGN:
-		return any_attached(f, HOOKS("cap_capable", "security_ptrace_access_check"));
+		return any_attached(f, HOOKS("cap_capable", FOLLOW_ACCESS_CHECK));
 	case FOLLOW_FILE_CHANGED:
 		return any_attached(f, HOOKS("writeback_dirty_folio")) &&
 		       any_attached(f, HOOKS("ctime_ns_xchg", "writeback_mark_inode_dirty"));
 	case FOLLOW_IO_URING:
 		return any_attached(f, HOOKS("io_uring_create"));
 	case FOLLOW_CREDENTIALS:
-		return any_attached(f, HOOKS("cap_capable"));
+		return any_attached(f, HOOKS("cap_capable", FOLLOW_CREDENTIALS_COMMITTED));
 	case FOLLOW_CODE_MOVED:
-		return any_attached(f, HOOKS("sys_exit_mremap"));
+		return any_attached(f, HOOKS("sys_exit_mremap", FOLLOW_CALL("mremap")));
 	case FOLLOW_USERFAULT:
-		return any_attached(f, HOOKS("sys_exit_userfaultfd"));
+		return any_attached(f, HOOKS("sys_exit_userfaultfd", FOLLOW_CALL("userfaultfd")));
 	default:
 		return any_attached(f, HOOKS("perf_mmap2"));
 	}
@@ -191,7 +191,7 @@ static int add_machine(struct kernel *x, const struct follow_loss_account *now, 
 			r = add_counter(mi, out, "assayd_access", reached_into(now->own),
 					reached_into(before->own));
 	}
-	if (r == 0 && any_attached(x->target->follow, HOOKS("sys_exit_bpf")))
+	if (r == 0 && any_attached(x->target->follow, HOOKS("sys_exit_bpf", FOLLOW_CALL("bpf"))))
 		r = add_counter(mi, out, "bpf_calls", now->bpf, before->bpf);
 	return r;
 }

@@ -66,8 +66,41 @@ static void every_hook_is_there_or_says_why(void **state)
 		if (h->wanted && !h->attached)
 			assert_string_equal(h->why_not, "this kernel has no such hook");
 	}
-	assert_non_null(follow_hook_named(app.follow, "sys_exit_ptrace"));
 	assert_null(follow_hook_named(app.follow, "no_such_hook"));
+}
+
+static bool is_attached(const char *name)
+{
+	const struct follow_hook *h = follow_hook_named(app.follow, name);
+
+	return h && h->attached;
+}
+
+/*
+ * Rare calls are watched at the kernel's functions or, where it lets nobody into those, by tracepoints,
+ * of which a single one slows every call of the machine down: never by both.
+ */
+static void calls_are_watched_in_one_way(void **state)
+{
+	static const struct {
+		const char *call, *function;
+	} ways[] = {
+		{ "sys_exit_openat", FOLLOW_ACCESS_CHECK },
+		{ "sys_exit_ptrace", FOLLOW_ACCESS_CHECK },
+		{ "sys_exit_pidfd_getfd", FOLLOW_ACCESS_CHECK },
+		{ "sys_exit_setuid", FOLLOW_CREDENTIALS_COMMITTED },
+		{ "sys_exit_perf_event_open", FOLLOW_CALL("perf_event_open") },
+		{ "sys_exit_userfaultfd", FOLLOW_CALL("userfaultfd") },
+		{ "sys_exit_bpf", FOLLOW_CALL("bpf") },
+		{ "sys_exit_mremap", FOLLOW_CALL("mremap") },
+	};
+	bool functions = is_attached(FOLLOW_CREDENTIALS_COMMITTED);
+
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		if (is_attached(ways[i].function) != functions ||
+		    is_attached(ways[i].call) == functions)
+			fail_msg("%s, %s", ways[i].call, ways[i].function);
+	}
 }
 
 static int stay(struct running *x, void *arg)
@@ -348,6 +381,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(every_hook_is_there_or_says_why),
+		TEST(calls_are_watched_in_one_way),
 		TEST(the_same_user_is_seen),
 		cmocka_unit_test_setup_teardown(the_default_hooks_say_what_they_miss, setup_default,
 						teardown),

@@ -42,7 +42,7 @@ from machine import Machine  # noqa: E402
 from owner import Owner  # noqa: E402
 
 # Programs of tests/bpf that need nothing but a kernel.
-PROGRAMS = ["bpf_guard", "bpf_follow", "bpf_follow_full"]
+PROGRAMS = ["bpf_guard", "bpf_follow", "bpf_follow_full", "bpf_ledger"]
 ASSAYD = "assayd"
 MODULES = ["netconsole"]  # any subsystem of configfs in which directories can be made
 LIMIT = 1200
