@@ -18,7 +18,6 @@
  * medians of the pairs, CPU time of this thread. Memory: the most that was allocated at once during
  * one verification. A missed target is printed and is no failure.
  */
-#include <ctype.h>
 #include <getopt.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -35,6 +34,7 @@
 #include "cleanup.h"
 #include "evidence.h"
 #include "quantity.h"
+#include "tests/bench/sample.h"
 #include "tests/support/snp_fixture.h"
 #include "tests/support/tdx_fixture.h"
 
@@ -106,27 +106,6 @@ static void fail(const char *what)
 {
 	fprintf(stderr, "bench_appraisal: %s\n", what);
 	exit(3);
-}
-
-static double now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e6 + (double)t.tv_nsec / 1e3;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static double median(double *values, size_t n)
-{
-	qsort(values, n, sizeof(*values), by_value);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
 /* One piece of evidence, and all that is verified with it. */
@@ -268,21 +247,21 @@ static void measure(const struct work *w, size_t repeats, size_t pairs, struct f
 	if (only && strcmp(only, f->name) != 0)
 		return;
 	for (size_t p = 0; p < pairs; p++) {
-		start = now_us();
+		start = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 		for (size_t i = 0; i < repeats; i++)
 			judge_once(&w->of[i % w->n], w->cache);
-		ours[p] = (now_us() - start) / (double)repeats;
-		start = now_us();
+		ours[p] = (sample_ms(CLOCK_THREAD_CPUTIME_ID) - start) * 1e3 / (double)repeats;
+		start = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 		for (size_t i = 0; i < repeats; i++) {
 			for (int k = 0; k < w->verifications; k++)
 				raw_verify(w->raw);
 			for (int k = 0; k < w->imports; k++)
 				raw_import(w->raw);
 		}
-		raw[p] = (now_us() - start) / (double)repeats;
+		raw[p] = (sample_ms(CLOCK_THREAD_CPUTIME_ID) - start) * 1e3 / (double)repeats;
 	}
-	f->us = median(ours, pairs);
-	f->yardstick_us = median(raw, pairs);
+	f->us = sample_median(ours, pairs);
+	f->yardstick_us = sample_median(raw, pairs);
 	counting = true;
 	memory_now = memory_most = 0;
 	judge_once(&w->of[0], w->cache);
@@ -491,12 +470,12 @@ int main(int argc, char **argv)
 			json = true;
 		else if (o == 'o')
 			only = optarg;
-		else if (o == 'p' && isdigit((unsigned char)*optarg))
-			pairs = atoi(optarg);
+		else if (o == 'p')
+			pairs = sample_number(optarg, PAIRS_MAX);
 		else
 			usage();
 	}
-	if (pairs < 1 || pairs > PAIRS_MAX || optind < argc)
+	if (pairs == 0 || optind < argc)
 		usage();
 	/* As long as Claims are. */
 	for (int i = 0; i < 16; i++) {

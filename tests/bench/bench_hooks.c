@@ -29,12 +29,14 @@
 
 #include "cleanup.h"
 #include "collectors/follow.h"
+#include "tests/bench/sample.h"
 
-#define PAIRS_MAX 100
-#define CALLS	  500000
-#define OPENS	  50000
-#define RATE	  50000 /* events a second */
-#define TICK_NS	  1000000L
+#define PAIRS_MAX   100
+#define SECONDS_MAX 3600
+#define CALLS	    500000
+#define OPENS	    50000
+#define RATE	    50000 /* events a second */
+#define TICK_NS	    1000000L
 
 /* Rows with the default hooks and with all of them alternate: see compare. */
 struct row {
@@ -43,45 +45,24 @@ struct row {
 	double target;
 };
 
-static double cpu_ns(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
 static void fail(const char *what, const char *why)
 {
 	fprintf(stderr, "bench_hooks: %s: %s\n", what, why);
 	exit(3);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-static double median(double *values, size_t n)
-{
-	qsort(values, n, sizeof(*values), by_value);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 static double getppid_ns(void)
 {
-	double start = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	double start = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 
 	for (int i = 0; i < CALLS; i++)
 		syscall(SYS_getppid);
-	return (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - start) / CALLS;
+	return (sample_ms(CLOCK_THREAD_CPUTIME_ID) - start) * 1e6 / CALLS;
 }
 
 static double open_ns(void)
 {
-	double start = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	double start = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 
 	for (int i = 0; i < OPENS; i++) {
 		int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
@@ -90,7 +71,7 @@ static double open_ns(void)
 			fail("/etc/passwd", strerror(errno));
 		close(fd);
 	}
-	return (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - start) / OPENS;
+	return (sample_ms(CLOCK_THREAD_CPUTIME_ID) - start) * 1e6 / OPENS;
 }
 
 #define ROWS 4
@@ -150,8 +131,8 @@ static void compare_all(int pairs, struct result results[ROWS])
 		compare(true, pair, samples);
 	}
 	for (size_t i = 0; i < ROWS; i++)
-		results[i] = (struct result){ median(samples[i].without, (size_t)pairs),
-					      median(samples[i].ratios, (size_t)pairs) };
+		results[i] = (struct result){ sample_median(samples[i].without, (size_t)pairs),
+					      sample_median(samples[i].ratios, (size_t)pairs) };
 }
 
 /* A process that is measured and ignores the signals it gets; each is one event. */
@@ -219,8 +200,8 @@ static struct drained drain(int seconds)
 
 	if (follow_slot_new(f, &slot) < 0 || follow_add_root(f, slot, target) < 0)
 		fail("slot", "no room");
-	began = cpu_ns(CLOCK_MONOTONIC);
-	cpu = cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+	began = sample_ms(CLOCK_MONOTONIC);
+	cpu = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 	sender = start_sender(target, seconds);
 	while (waitpid(sender, NULL, WNOHANG) == 0) {
 		struct pollfd fd = { .fd = follow_events_fd(f), .events = POLLIN };
@@ -231,10 +212,11 @@ static struct drained drain(int seconds)
 	}
 	if (follow_account(f, &a) < 0 || !a.settled)
 		fail("account", "it does not settle");
-	d.seconds = (cpu_ns(CLOCK_MONOTONIC) - began) / 1e9;
+	d.seconds = (sample_ms(CLOCK_MONOTONIC) - began) / 1e3;
 	d.events = a.delivered;
 	d.lost = a.dropped_total;
-	d.ns = (cpu_ns(CLOCK_THREAD_CPUTIME_ID) - cpu) / (double)(a.delivered ? a.delivered : 1);
+	d.ns = (sample_ms(CLOCK_THREAD_CPUTIME_ID) - cpu) * 1e6 /
+	       (double)(a.delivered ? a.delivered : 1);
 	kill(target, SIGKILL);
 	waitpid(target, NULL, 0);
 	follow_close(f);
@@ -297,15 +279,15 @@ int main(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'p')
-			pairs = atoi(optarg);
+			pairs = sample_number(optarg, PAIRS_MAX);
 		else if (c == 's')
-			seconds = atoi(optarg);
+			seconds = sample_number(optarg, SECONDS_MAX);
 		else if (c == 'j')
 			json = true;
 		else
 			return 2;
 	}
-	if (pairs < 1 || pairs > PAIRS_MAX || seconds < 1 || optind != argc) {
+	if (pairs == 0 || seconds == 0 || optind != argc) {
 		fprintf(stderr, "usage: bench_hooks [--pairs N] [--seconds N] [--json]\n");
 		return 2;
 	}

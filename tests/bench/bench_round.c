@@ -10,7 +10,6 @@
  * process and thread. Needs root, cgroup v2 and nginx. A missed target is printed and is no
  * failure.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -35,9 +34,11 @@
 #include "digest.h"
 #include "hpke.h"
 #include "secret.h"
+#include "tests/bench/sample.h"
 
 #define COLLECTORS_MAX 16
 #define PAIRS_MAX      100
+#define ROUNDS_MAX     1000000
 #define PROCESSES      3
 #define TARGET_MS      5.0
 
@@ -68,14 +69,6 @@ struct bench {
 	uint64_t previous_ns;
 	size_t rounds;
 };
-
-static double now_ms(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 static void fail(const char *what, int r)
 {
@@ -137,7 +130,7 @@ static void start_nginx(struct bench *b)
 	if (r < 0)
 		fail("cgroup", r);
 	b->target->root_pid = pid;
-	b->target->started_boottime_ns = (uint64_t)(now_ms(CLOCK_BOOTTIME) * 1e6);
+	b->target->started_boottime_ns = (uint64_t)(sample_ms(CLOCK_BOOTTIME) * 1e6);
 	if (write(go[1], "g", 1) != 1)
 		fail("pipe", -errno);
 	close(go[0]);
@@ -157,7 +150,7 @@ static void start_nginx(struct bench *b)
 static void open_all(struct bench *b)
 {
 	struct follow_options options = { .now_boottime_ns =
-						  (uint64_t)(now_ms(CLOCK_BOOTTIME) * 1e6) };
+						  (uint64_t)(sample_ms(CLOCK_BOOTTIME) * 1e6) };
 	char why[256];
 	int r;
 
@@ -275,7 +268,7 @@ static int write_claims(struct bench *b, const struct collector_time *time, cons
 /* What was spent since then is the part's. */
 static void spend(struct bench *b, size_t part, double *at)
 {
-	double now = now_ms(CLOCK_THREAD_CPUTIME_ID), spent = now - *at;
+	double now = sample_ms(CLOCK_THREAD_CPUTIME_ID), spent = now - *at;
 
 	b->spent[part] += spent;
 	if (spent > b->most[part] && b->rounds > 0)
@@ -286,9 +279,9 @@ static void spend(struct bench *b, size_t part, double *at)
 /* One round, timed piece by piece. */
 static void round_once(struct bench *b)
 {
-	struct collector_time time = { .boottime_ns = (uint64_t)(now_ms(CLOCK_BOOTTIME) * 1e6),
+	struct collector_time time = { .boottime_ns = (uint64_t)(sample_ms(CLOCK_BOOTTIME) * 1e6),
 				       .previous_boottime_ns = b->previous_ns };
-	double at = now_ms(CLOCK_THREAD_CPUTIME_ID);
+	double at = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 	struct digest m;
 	size_t i;
 	int r;
@@ -363,19 +356,6 @@ static size_t text_once(const struct bench *b)
 	return n;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-static double median(double *values, size_t n)
-{
-	qsort(values, n, sizeof(*values), by_value);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 static void print_json(const struct bench *b, double ours, double text)
 {
 	json_t *parts = json_object(), *all = json_object();
@@ -440,14 +420,14 @@ int main(int argc, char **argv)
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (o == 'j')
 			json = true;
-		else if (o == 'r' && isdigit((unsigned char)*optarg))
-			rounds = atoi(optarg);
-		else if (o == 'p' && isdigit((unsigned char)*optarg))
-			pairs = atoi(optarg);
+		else if (o == 'r')
+			rounds = sample_number(optarg, ROUNDS_MAX);
+		else if (o == 'p')
+			pairs = sample_number(optarg, PAIRS_MAX);
 		else
 			usage();
 	}
-	if (rounds < 1 || pairs < 1 || pairs > PAIRS_MAX || optind < argc)
+	if (rounds == 0 || pairs == 0 || optind < argc)
 		usage();
 	open_all(b);
 	round_once(b); /* the first reads every file */
@@ -455,19 +435,21 @@ int main(int argc, char **argv)
 	memset(b->spent, 0, sizeof(b->spent));
 	b->rounds = 0;
 	for (int p = 0; p < pairs; p++) {
-		start = now_ms(CLOCK_PROCESS_CPUTIME_ID);
+		start = sample_ms(CLOCK_PROCESS_CPUTIME_ID);
 		for (int i = 0; i < rounds; i++)
 			round_once(b);
-		ours[p] = (now_ms(CLOCK_PROCESS_CPUTIME_ID) - start) / rounds;
-		start = now_ms(CLOCK_PROCESS_CPUTIME_ID);
+		ours[p] = (sample_ms(CLOCK_PROCESS_CPUTIME_ID) - start) / rounds;
+		start = sample_ms(CLOCK_PROCESS_CPUTIME_ID);
 		for (int i = 0; i < rounds; i++)
 			text_once(b);
-		text[p] = (now_ms(CLOCK_PROCESS_CPUTIME_ID) - start) / rounds;
+		text[p] = (sample_ms(CLOCK_PROCESS_CPUTIME_ID) - start) / rounds;
 	}
 	if (json)
-		print_json(b, median(ours, (size_t)pairs), median(text, (size_t)pairs));
+		print_json(b, sample_median(ours, (size_t)pairs),
+			   sample_median(text, (size_t)pairs));
 	else
-		print_table(b, median(ours, (size_t)pairs), median(text, (size_t)pairs));
+		print_table(b, sample_median(ours, (size_t)pairs),
+			    sample_median(text, (size_t)pairs));
 	close_all(b);
 	return 0;
 }

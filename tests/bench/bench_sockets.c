@@ -27,9 +27,12 @@
 #include "collectors/follow.h"
 #include "collectors/table.h"
 #include "target.h"
+#include "tests/bench/sample.h"
 
 #define PAIRS  9
 #define ROUNDS 5
+
+#define SOCKETS_MAX 1000000
 
 struct bench {
 	int base_fd;
@@ -41,14 +44,6 @@ struct bench {
 	struct mi *mi;
 	char name[64];
 };
-
-static double cpu_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
 
 /* Both ends of n / 2 connections, in one process that says so and stays. */
 static int hold_sockets(int n, int ready)
@@ -119,40 +114,31 @@ static int read_text(void)
 	return n < 0 ? -1 : 0;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static int compare(struct bench *b, const char *whose, double target)
 {
-	double ours[PAIRS], text[PAIRS], ratio[PAIRS], start;
+	double ours[PAIRS], text[PAIRS], ratio[PAIRS], ratios, start;
 
 	if (list_once(b) < 0)
 		return -1;
 	for (int i = 0; i < PAIRS; i++) {
-		start = cpu_ms();
+		start = sample_ms(CLOCK_PROCESS_CPUTIME_ID);
 		for (int k = 0; k < ROUNDS; k++) {
 			if (list_once(b) < 0)
 				return -1;
 		}
-		ours[i] = (cpu_ms() - start) / ROUNDS;
-		start = cpu_ms();
+		ours[i] = (sample_ms(CLOCK_PROCESS_CPUTIME_ID) - start) / ROUNDS;
+		start = sample_ms(CLOCK_PROCESS_CPUTIME_ID);
 		for (int k = 0; k < ROUNDS; k++) {
 			if (read_text() < 0)
 				return -1;
 		}
-		text[i] = (cpu_ms() - start) / ROUNDS;
+		text[i] = (sample_ms(CLOCK_PROCESS_CPUTIME_ID) - start) / ROUNDS;
 		ratio[i] = ours[i] / text[i];
 	}
-	qsort(ours, PAIRS, sizeof(*ours), by_value);
-	qsort(text, PAIRS, sizeof(*text), by_value);
-	qsort(ratio, PAIRS, sizeof(*ratio), by_value);
+	ratios = sample_median(ratio, PAIRS);
 	printf("%-40s %8.3f ms, /proc/net/tcp %8.3f ms, ratio %.3f (target %.2f)%s\n", whose,
-	       ours[PAIRS / 2], text[PAIRS / 2], ratio[PAIRS / 2], target,
-	       ratio[PAIRS / 2] > target ? " MISSED" : "");
+	       sample_median(ours, PAIRS), sample_median(text, PAIRS), ratios, target,
+	       ratios > target ? " MISSED" : "");
 	return 0;
 }
 
@@ -192,7 +178,7 @@ static void close_bench(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	int n = argc > 1 ? atoi(argv[1]) : 10000, r;
+	int n = argc > 1 ? sample_number(argv[1], SOCKETS_MAX) : 10000, r;
 	pid_t holder, few;
 	struct bench b = { .base_fd = -1 };
 

@@ -13,7 +13,6 @@
  * this thread. Needs root and cgroup v2; without PostgreSQL only the second is run. A missed target
  * is printed and is no failure.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -37,8 +36,10 @@
 #include "collectors/follow.h"
 #include "collectors/mappings.h"
 #include "collectors/table.h"
+#include "tests/bench/sample.h"
 
 #define PAIRS_MAX    100
+#define ROUNDS_MAX   1000000
 #define COLLECTORS   16
 #define PROCESSES    6
 #define TARGET_MS    2.0
@@ -63,31 +64,10 @@ struct bench {
 	uint64_t previous_ns;
 };
 
-static double now_ms(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
 static void fail(const char *what, int r)
 {
 	fprintf(stderr, "bench_state: %s: %s\n", what, strerror(-r));
 	exit(3);
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-
-	return left < right ? -1 : left > right;
-}
-
-static double median(double *values, size_t n)
-{
-	qsort(values, n, sizeof(*values), by_value);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
 static bool is_state(const char *name)
@@ -184,7 +164,7 @@ static void start_postgres(struct bench *b, const char *bin, const struct passwd
 static void prepare(struct bench *b, const char *name)
 {
 	struct follow_options options = { .now_boottime_ns =
-						  (uint64_t)(now_ms(CLOCK_BOOTTIME) * 1e6) };
+						  (uint64_t)(sample_ms(CLOCK_BOOTTIME) * 1e6) };
 	char why[256];
 	int r;
 
@@ -251,22 +231,22 @@ static void close_all(struct bench *b)
 
 static void scan_once(struct bench *b)
 {
-	struct collector_time time = { .boottime_ns = (uint64_t)(now_ms(CLOCK_BOOTTIME) * 1e6),
+	struct collector_time time = { .boottime_ns = (uint64_t)(sample_ms(CLOCK_BOOTTIME) * 1e6),
 				       .previous_boottime_ns = b->previous_ns };
-	double at = now_ms(CLOCK_THREAD_CPUTIME_ID), next;
+	double at = sample_ms(CLOCK_THREAD_CPUTIME_ID), next;
 	int r;
 
 	r = mi_reset(b->mi);
 	if (r == 0)
 		r = target_scan(b->target, time.boottime_ns, b->mi);
-	next = now_ms(CLOCK_THREAD_CPUTIME_ID);
+	next = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 	b->spent[COLLECTORS] += next - at;
 	at = next;
 	for (size_t i = 0; collector_table[i] && r == 0; i++) {
 		if (!b->collectors[i])
 			continue;
 		r = collector_table[i]->collect(b->collectors[i], &time, b->mi);
-		next = now_ms(CLOCK_THREAD_CPUTIME_ID);
+		next = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 		b->spent[i] += next - at;
 		at = next;
 	}
@@ -288,13 +268,13 @@ static double scan_postgres(struct bench *b, const char *bin, int rounds, int pa
 	memset(b->spent, 0, sizeof(b->spent));
 	b->rounds = 0;
 	for (int p = 0; p < pairs; p++) {
-		start = now_ms(CLOCK_THREAD_CPUTIME_ID);
+		start = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 		for (int i = 0; i < rounds; i++)
 			scan_once(b);
-		ours[p] = (now_ms(CLOCK_THREAD_CPUTIME_ID) - start) / rounds;
+		ours[p] = (sample_ms(CLOCK_THREAD_CPUTIME_ID) - start) / rounds;
 	}
 	close_all(b);
-	return median(ours, (size_t)pairs);
+	return sample_median(ours, (size_t)pairs);
 }
 
 /* A process with so many mappings and descriptors, in the target; returns when it is ready. */
@@ -349,7 +329,7 @@ static size_t snapshot_ours(struct bench *b, struct mappings_ways *ways, struct 
 
 	r = mi_reset(b->mi);
 	if (r == 0)
-		r = target_scan(b->target, (uint64_t)(now_ms(CLOCK_BOOTTIME) * 1e6), b->mi);
+		r = target_scan(b->target, (uint64_t)(sample_ms(CLOCK_BOOTTIME) * 1e6), b->mi);
 	if (r == 0)
 		r = mappings_executable(ways, b->target->processes[0].proc_fd, text, count_mapping,
 					&n);
@@ -406,17 +386,18 @@ static struct result snapshot_large(struct bench *b, int rounds, int pairs)
 	    snapshot_text(b->target->processes[0].proc_fd) < MAPPINGS + DESCRIPTORS)
 		fail("the large process is too small", -EINVAL);
 	for (int p = 0; p < pairs; p++) {
-		start = now_ms(CLOCK_THREAD_CPUTIME_ID);
+		start = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 		for (int i = 0; i < rounds; i++)
 			snapshot_ours(b, &ways, &text);
-		ours[p] = (now_ms(CLOCK_THREAD_CPUTIME_ID) - start) / rounds;
-		start = now_ms(CLOCK_THREAD_CPUTIME_ID);
+		ours[p] = (sample_ms(CLOCK_THREAD_CPUTIME_ID) - start) / rounds;
+		start = sample_ms(CLOCK_THREAD_CPUTIME_ID);
 		for (int i = 0; i < rounds; i++)
 			snapshot_text(b->target->processes[0].proc_fd);
-		other[p] = (now_ms(CLOCK_THREAD_CPUTIME_ID) - start) / rounds;
+		other[p] = (sample_ms(CLOCK_THREAD_CPUTIME_ID) - start) / rounds;
 	}
 	close_all(b);
-	return (struct result){ median(ours, (size_t)pairs), median(other, (size_t)pairs) };
+	return (struct result){ sample_median(ours, (size_t)pairs),
+				sample_median(other, (size_t)pairs) };
 }
 
 static json_t *scan_json(const struct bench *b, double ms)
@@ -506,14 +487,14 @@ int main(int argc, char **argv)
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (o == 'j')
 			json = true;
-		else if (o == 'r' && isdigit((unsigned char)*optarg))
-			rounds = atoi(optarg);
-		else if (o == 'p' && isdigit((unsigned char)*optarg))
-			pairs = atoi(optarg);
+		else if (o == 'r')
+			rounds = sample_number(optarg, ROUNDS_MAX);
+		else if (o == 'p')
+			pairs = sample_number(optarg, PAIRS_MAX);
 		else
 			usage();
 	}
-	if (rounds < 1 || pairs < 1 || pairs > PAIRS_MAX || optind < argc)
+	if (rounds == 0 || pairs == 0 || optind < argc)
 		usage();
 	installed = find_postgres(bin, sizeof(bin));
 	if (installed)

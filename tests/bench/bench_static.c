@@ -41,6 +41,7 @@
 #include <openssl/evp.h>
 
 #include "measure.h"
+#include "tests/bench/sample.h"
 
 #define BUFFER	    (128 * 1024)
 #define PER_FOLDER  250
@@ -404,19 +405,6 @@ struct comparison {
 	double ratio;
 };
 
-static int by_value(const void *a, const void *b)
-{
-	double left = *(const double *)a, right = *(const double *)b;
-
-	return left < right ? -1 : left > right ? 1 : 0;
-}
-
-static double median(double *values, size_t n)
-{
-	qsort(values, n, sizeof(*values), by_value);
-	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 static void compare(struct comparison *c, const struct tree *t, size_t pairs)
 {
 	double ours[PAIRS_MAX], theirs[PAIRS_MAX], ratios[PAIRS_MAX];
@@ -431,9 +419,10 @@ static void compare(struct comparison *c, const struct tree *t, size_t pairs)
 		their_cpu[i] = b.cpu;
 		ratios[i] = b.wall / a.wall;
 	}
-	c->ours = (struct sample){ median(ours, pairs), median(our_cpu, pairs) };
-	c->theirs = (struct sample){ median(theirs, pairs), median(their_cpu, pairs) };
-	c->ratio = median(ratios, pairs);
+	c->ours = (struct sample){ sample_median(ours, pairs), sample_median(our_cpu, pairs) };
+	c->theirs =
+		(struct sample){ sample_median(theirs, pairs), sample_median(their_cpu, pairs) };
+	c->ratio = sample_median(ratios, pairs);
 }
 
 static void print_table(const struct comparison *c, size_t n)

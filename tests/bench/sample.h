@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ASSAY_TESTS_SAMPLE_H
+#define ASSAY_TESTS_SAMPLE_H
+
+#include <stddef.h>
+#include <time.h>
+
+/* What every bench does: take times, and of many the median. */
+
+/* What the clock shows, in ms. */
+double sample_ms(clockid_t clock);
+
+/* Of n values, one at least; puts them in order. */
+double sample_median(double *values, size_t n);
+
+/* The number from 1 to max that an option has; 0: it is none. */
+int sample_number(const char *text, int max);
+
+#endif
