@@ -35,6 +35,7 @@
 #define SECONDS_MAX 3600
 #define CALLS	    500000
 #define OPENS	    50000
+#define SETTLE_NS   100000000L
 #define RATE	    50000 /* events a second */
 #define TICK_NS	    1000000L
 
@@ -102,6 +103,14 @@ static struct follow *hooks(bool full)
 	return f;
 }
 
+/* What the kernel still does for programs that came or went is nobody's call. */
+static void settle(void)
+{
+	static const struct timespec rest = { .tv_nsec = SETTLE_NS };
+
+	nanosleep(&rest, NULL);
+}
+
 /* Neighbours in time are compared, without hooks before and after. */
 static void compare(bool full, int pair, struct samples samples[ROWS])
 {
@@ -111,9 +120,11 @@ static void compare(bool full, int pair, struct samples samples[ROWS])
 	for (size_t i = full; i < ROWS; i += 2)
 		before[i] = rows[i].measure();
 	f = hooks(full);
+	settle();
 	for (size_t i = full; i < ROWS; i += 2)
 		with[i] = rows[i].measure();
 	follow_close(f);
+	settle();
 	for (size_t i = full; i < ROWS; i += 2) {
 		double without = (before[i] + rows[i].measure()) / 2;
 
