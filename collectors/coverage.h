@@ -13,8 +13,8 @@
 MUST_CHECK int coverage_write(const struct follow *f, struct mi *mi, Assay__KernelEvents *out);
 
 /*
- * The hook of that name or, where this kernel is too old for it, the one that stands in and is
- * attached. NULL: it is not wanted here (hooks: full). Lent for f's life.
+ * The hook of that name or, where it is not attached, the one that sees the same and is. NULL: neither
+ * is wanted here (hooks: full). Lent for f's life.
  */
 const struct follow_hook *coverage_hook(const struct follow *f, const char *name);
 

@@ -13,8 +13,10 @@
 #define FUNCTION(hook, name) { hook, name, FOLLOW_PLACE_FUNCTION, true, NULL }
 #define SYSCALL(call, name, only_without)                                                          \
 	{ "sys_exit_" call, name, FOLLOW_PLACE_SYSCALL, true, only_without }
-/* Calls that reach into a process, that change credentials, and rare ones: each only where no program is
- * let into the function that sees the same. */
+/*
+ * Calls that reach into a process, that change credentials, and rare ones: each only where no program
+ * is let into the function that sees the same.
+ */
 #define REACH(call, name)  SYSCALL(call, name, FOLLOW_ACCESS_CHECK)
 #define CHANGE(call)	   SYSCALL(call, "on_rare_exit", FOLLOW_CREDENTIALS_COMMITTED)
 #define RARE(call)	   SYSCALL(call, "on_rare_exit", FOLLOW_CALL(call))

@@ -196,8 +196,6 @@ static void open_all(struct bench *b)
 
 static void close_all(struct bench *b)
 {
-	char command[128];
-
 	for (size_t i = 0; collector_table[i]; i++)
 		collector_table[i]->close(b->collectors[i]);
 	(void)!target_kill(b->target);
@@ -214,9 +212,7 @@ static void close_all(struct bench *b)
 	close(b->base_fd);
 	rmdir(b->base_path);
 	free(b->base_path);
-	snprintf(command, sizeof(command), "rm -rf '%s'", b->directory);
-	if (system(command) != 0)
-		fprintf(stderr, "bench_round: %s is left behind\n", b->directory);
+	sample_remove(b->directory);
 }
 
 static ProtobufCBinaryData binary(const void *data, size_t len)

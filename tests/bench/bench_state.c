@@ -208,8 +208,6 @@ static void open_postgres(struct bench *b, const char *bin)
 
 static void close_all(struct bench *b)
 {
-	char command[128];
-
 	for (size_t i = 0; collector_table[i]; i++)
 		if (b->collectors[i])
 			collector_table[i]->close(b->collectors[i]);
@@ -224,9 +222,7 @@ static void close_all(struct bench *b)
 	close(b->base_fd);
 	rmdir(b->base_path);
 	free(b->base_path);
-	snprintf(command, sizeof(command), "rm -rf '%s'", b->directory);
-	if (system(command) != 0)
-		fprintf(stderr, "bench_state: %s is left behind\n", b->directory);
+	sample_remove(b->directory);
 }
 
 static void scan_once(struct bench *b)

@@ -22,7 +22,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -195,11 +194,6 @@ static void make_small(struct tree *t, const char *base, size_t n)
 	for (size_t i = 0; i < n; i++)
 		add_file(t, 4096, &random);
 	write_list(t);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
 }
 
 /* Contenders. */
@@ -466,7 +460,7 @@ static char base[256];
 
 static void remove_base(void)
 {
-	nftw(base, remove_one, 64, FTW_DEPTH | FTW_PHYS);
+	sample_remove(base);
 }
 
 static unsigned long number(const char *text, unsigned long max)

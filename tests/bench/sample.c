@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sample.h"
 
+#include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 double sample_ms(clockid_t clock)
@@ -30,4 +32,15 @@ int sample_number(const char *text, int max)
 	long n = strtol(text, &end, 10);
 
 	return *text && !*end && n >= 1 && n <= max ? (int)n : 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	return remove(path);
+}
+
+void sample_remove(const char *directory)
+{
+	if (nftw(directory, remove_one, 64, FTW_DEPTH | FTW_PHYS) != 0)
+		fprintf(stderr, "%s is left behind\n", directory);
 }

@@ -16,4 +16,7 @@ double sample_median(double *values, size_t n);
 /* The number from 1 to max that an option has; 0: it is none. */
 int sample_number(const char *text, int max);
 
+/* Removes a directory with all that is in it; says where it is left behind. */
+void sample_remove(const char *directory);
+
 #endif
